@@ -1,0 +1,5 @@
+"""Convert models between brainstate.nn layers and Equinox."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
