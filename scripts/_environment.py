@@ -1,4 +1,4 @@
-"""Brings what the scripts need onto any machine: a Python, uv, git's lock filter and the locked packages.
+"""Brings what the scripts need onto any machine: a Python, uv, git's filter, the locked packages.
 
 Runs on the standard library alone, and still tells an old Python what is missing.
 """
@@ -22,6 +22,7 @@ PACKAGES = (
     "interop-equinox",
     "brainstate-interop",
 )
+LOWEST_OF_INTEREST = ("jax", "flax", "equinox", "numpy")
 OLDEST_PYTHON = (3, 11)
 UV_RANGE = "uv>=0.13.8,<0.14"
 UV_OLDEST = (0, 9)  # an older one does not write this lock's revision
@@ -80,7 +81,7 @@ def pyenv_pythons() -> list[Path]:
 
 
 def find_python(wanted: str | None = None) -> Path:
-    """The interpreter to use: the machine's own `python3`, or the one asked for (`3.13` or a path)."""
+    """The interpreter to use: the machine's own `python3`, or what is asked for: `3.13`, a path."""
     if wanted is None:
         if sys.version_info >= OLDEST_PYTHON:
             return Path(getattr(sys, "_base_executable", "") or sys.executable)
@@ -100,7 +101,7 @@ def find_python(wanted: str | None = None) -> Path:
 
 
 def pythons() -> list[Path]:
-    """Every Python on the machine that the project supports, newest first, one for each minor version."""
+    """Every Python on the machine that the project supports, newest first, one a minor version."""
     found: dict[tuple[int, int], Path] = {}
     names = [f"python3.{minor}" for minor in range(30, OLDEST_PYTHON[1] - 1, -1)] + ["python3"]
     on_path = [Path(hit) for hit in map(shutil.which, names) if hit]
@@ -127,7 +128,7 @@ def uv_version(uv: str | Path) -> tuple[int, ...]:
 
 
 def bring_uv() -> Path:
-    """The uv on PATH, else the one in the checkout's .tools, which pip brings when it is missing."""
+    """The uv on PATH, else the one in .tools of the checkout, brought by pip when it is missing."""
     on_path = shutil.which("uv")
     if on_path and uv_version(on_path) >= UV_OLDEST:
         return Path(on_path)
@@ -207,7 +208,7 @@ def refresh_index(lock: str) -> None:
 
 
 def sync(uv: Path, python: Path, venv: Path) -> None:
-    """Install the locked versions into the venv, and say so when they are not the committed ones."""
+    """Install the locked versions into the venv; say so when they are not the committed ones."""
     lock = ROOT / "uv.lock"
     before = portable(lock.read_text(encoding="utf-8")) if lock.exists() else ""
     run([uv, "sync", "--quiet", "--python", python], env=environment_variables(venv))
@@ -217,7 +218,10 @@ def sync(uv: Path, python: Path, venv: Path) -> None:
         return
     report = changed_versions(before, after)
     if os.environ.get("CI"):
-        fail("uv.lock does not fit pyproject.toml; run scripts/bootstrap and commit uv.lock.\n" + report)
+        fail(
+            "uv.lock does not fit pyproject.toml; run scripts/bootstrap and commit uv.lock.\n"
+            + report
+        )
     say("uv.lock has changed and wants to be committed.\n" + report)
 
 
@@ -231,7 +235,7 @@ def changed_versions(before: str, after: str) -> str:
 
 
 def bootstrap(wanted: str | None = None) -> tuple[Path, Path]:
-    """Make the machine ready and return (uv, the python of the venv that holds the locked packages).
+    """Make the machine ready and return uv and the python of the venv with the locked packages.
 
     The machine's own Python gets `.venv`; one that is asked for gets a venv of its own beside it.
     """
@@ -244,5 +248,60 @@ def bootstrap(wanted: str | None = None) -> tuple[Path, Path]:
     seconds = time.perf_counter() - started
     inside = venv / "bin" / "python"
     version = version_of(inside) or (0, 0)
-    say(f"Ready: Python {version[0]}.{version[1]} in {venv.name}, locked packages ({seconds:.0f} s)")
+    say(
+        f"Ready: Python {version[0]}.{version[1]} in {venv.name}, locked packages ({seconds:.0f} s)"
+    )
     return uv, inside
+
+
+def launch(script: str) -> NoReturn:
+    """Become a script of this folder in the locked environment; `--python X` chooses the Python."""
+    words = sys.argv[1:]
+    wanted = None
+    if words[:1] == ["--python"] and len(words) > 1:
+        wanted, words = words[1], words[2:]
+    _, python = bootstrap(wanted)
+    os.chdir(ROOT)
+    os.execv(str(python), [str(python), str(ROOT / "scripts" / script), *words])
+
+
+def bootstrap_lowest(wanted: str | None = None) -> Path:
+    """A venv with the lowest versions that the packages claim to work with, and its python.
+
+    The lowest versions are worked out for the packages alone; the test tools around them are as new
+    as those versions allow.
+    """
+    python = find_python(wanted)
+    uv = bring_uv()
+    venv = ROOT / ".venv-lowest"
+    env = environment_variables(venv)
+    env["VIRTUAL_ENV"] = str(venv)
+    inside = venv / "bin" / "python"
+    if version_of(inside) != version_of(python):
+        run([uv, "venv", "--quiet", "--clear", "--python", python, venv], env=env)
+    floor = venv / "lowest.txt"
+    projects = [ROOT / "packages" / name for name in PACKAGES]
+    sources = [
+        f"{project}[all,rich]" if project.name == PACKAGES[-1] else str(project)
+        for project in projects
+    ]
+    wishes = venv / "wishes.in"
+    wishes.write_text("".join(f"-e {source}\n" for source in sources), encoding="utf-8")
+    lowest: list[str | Path] = [
+        "pip",
+        "compile",
+        "--quiet",
+        "--resolution",
+        "lowest-direct",
+        "--output-file",
+        floor,
+    ]
+    run([uv, *lowest, "--python", inside, wishes], env=env)
+    run(
+        [uv, "pip", "install", "--quiet", "--group", "test", "--group", "oracle", "-r", floor],
+        env=env,
+    )
+    versions = [line for line in floor.read_text(encoding="utf-8").splitlines() if "==" in line]
+    direct = [line for line in versions if line.split("==")[0] in LOWEST_OF_INTEREST]
+    say("Ready: {} with {}".format(venv.name, ", ".join(direct)))
+    return inside
