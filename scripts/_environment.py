@@ -88,12 +88,14 @@ def find_python(wanted: str | None = None) -> Path:
         for python in pythons():
             return python
         fail("Python 3.11 or newer is needed and none was found.")
+    if wanted == "newest":
+        return pythons()[0]
     if os.sep in wanted:
         if version_of(wanted) is None:
             fail(wanted + " is no Python that starts.")
         return Path(wanted).absolute()
     if not re.fullmatch(r"3\.\d+", wanted):
-        fail("--python takes a version such as 3.13 or a path, not " + repr(wanted))
+        fail("--python takes a version such as 3.13, a path, or newest; not " + repr(wanted))
     for python in pythons():
         if "{}.{}".format(*(version_of(python) or (0, 0))) == wanted:
             return python
