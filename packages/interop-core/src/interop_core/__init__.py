@@ -1,4 +1,4 @@
-"""Layers and exact, invertible conversion rules for JAX models: the part that every bridge shares."""
+"""The core of the converters: a layer library on plain JAX, and the engine that maps layers."""
 
 from __future__ import annotations
 

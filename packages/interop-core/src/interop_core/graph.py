@@ -1,0 +1,427 @@
+"""Walking a module: its states, its nodes, its configuration, its leaves by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import jax
+
+from .state import State
+
+__all__ = [
+    "FlatDict",
+    "Node",
+    "assign",
+    "configuration",
+    "leaves",
+    "nodes",
+    "states",
+]
+
+Path = tuple[Any, ...]
+Filter = Any
+V = TypeVar("V")
+W = TypeVar("W")
+
+ATOM, STATE, NODE, LIST, TUPLE, NAMED, DICT = range(7)
+EVERYWHERE = (0, 2**31 - 1)
+
+
+class Node:
+    """What traversal descends into: an object whose attributes may hold states and other nodes."""
+
+
+class _Kinds(dict[type, int]):
+    """How the walk treats objects of a type; filled as types turn up."""
+
+    def __missing__(self, cls: type) -> int:
+        if issubclass(cls, State):
+            kind = STATE
+        elif issubclass(cls, Node):
+            kind = NODE
+        elif cls is list:
+            kind = LIST
+        elif cls is dict or cls is OrderedDict:
+            kind = DICT
+        elif issubclass(cls, tuple):
+            kind = NAMED if hasattr(cls, "_fields") else TUPLE if cls is tuple else ATOM
+        else:
+            kind = ATOM
+        self[cls] = kind
+        return kind
+
+
+KINDS = _Kinds()
+
+
+class _Orders(dict[tuple[Any, ...], tuple[Any, ...]]):
+    """Sorted attribute names or dict keys, by the names as they stand; sorting once is enough."""
+
+    def __missing__(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+        try:
+            order = tuple(sorted(keys))
+        except TypeError:
+            order = tuple(sorted(keys, key=lambda key: (type(key).__name__, str(key))))
+        if len(self) < 4096:
+            self[keys] = order
+        return order
+
+
+ORDERS = _Orders()
+
+
+class FlatDict(dict[Path, V]):
+    """What traversal finds, by path; a pytree whose leaves are the entries.
+
+    Example:
+        >>> found = FlatDict({("layers", 0, "weight"): State(1.0)})
+        >>> found.to_nest()
+        {'layers': {0: {'weight': State(value=1.0)}}}
+    """
+
+    def to_nest(self) -> dict[Any, Any]:
+        """Turn ``{("a", 0): x}`` into ``{"a": {0: x}}``."""
+        nest: dict[Any, Any] = {}
+        for path, entry in self.items():
+            inner = nest
+            for key in path[:-1]:
+                inner = inner.setdefault(key, {})
+            inner[path[-1]] = entry
+        return nest
+
+    def to_dict_values(self) -> dict[Path, Any]:
+        """Take the values out of the states."""
+        return {p: s.value if isinstance(s, State) else s for p, s in self.items()}
+
+    def assign_dict_values(self, values: Mapping[Path, Any]) -> None:
+        """Put values back into the states, path by path.
+
+        Raises:
+            KeyError: if a path is missing; nothing is written then.
+        """
+        missing = [path for path in self if path not in values]
+        if missing:
+            raise KeyError(f"No value for {missing}.")
+        for path, entry in self.items():
+            if not isinstance(entry, State):
+                raise TypeError(f"{path} is a {type(entry).__name__}, not a state.")
+            entry.value = values[path]
+
+    def filter(self, *filters: Filter) -> Any:
+        """Select entries as `states` does: one FlatDict per filter."""
+        return _select(self, filters)
+
+
+def _flatten_flat(flat: FlatDict[Any]) -> tuple[tuple[tuple[Any, Any], ...], tuple[Path, ...]]:
+    key = jax.tree_util.DictKey
+    return tuple((key(path), entry) for path, entry in flat.items()), tuple(flat)
+
+
+jax.tree_util.register_pytree_with_keys(
+    FlatDict,
+    _flatten_flat,
+    lambda paths, entries: FlatDict(zip(paths, entries, strict=True)),
+)
+
+
+def _predicate(which: Filter) -> Callable[[Path, Any], bool]:
+    """Turn a filter into a function of path and object."""
+    if which is ... or which is True:
+        return lambda path, x: True
+    if which is None or which is False:
+        return lambda path, x: False
+    if isinstance(which, type):
+        return lambda path, x: isinstance(x, which)
+    if isinstance(which, str):
+        return lambda path, x: which in (getattr(x, "tag", None) or ())
+    if isinstance(which, tuple | list):
+        parts = [_predicate(part) for part in which]
+        return lambda path, x: any(part(path, x) for part in parts)
+    if callable(which):
+        return lambda path, x: bool(which(path, x))
+    raise TypeError(
+        f"{which!r} is no filter. A filter is a type, a tag, a function of (path, object), "
+        "a tuple of filters (any of them), `...` (everything) or None (nothing)."
+    )
+
+
+def _select(found: FlatDict[V], filters: tuple[Filter, ...]) -> Any:
+    """Distribute entries over filters; each goes to the first that takes it."""
+    if not filters:
+        return found
+    tests = [_predicate(which) for which in filters]
+    parts: list[FlatDict[V]] = [FlatDict() for _ in filters]
+    for path, entry in found.items():
+        for test, part in zip(tests, parts, strict=True):
+            if test(path, entry):
+                part[path] = entry
+                break
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def children(value: Any, kind: int) -> Iterator[tuple[Any, Any]]:
+    """Yield what a node or container holds, as (key, object), in the order of the keys."""
+    if kind == NODE:
+        attributes = value.__dict__
+        for name in ORDERS[tuple(attributes)]:
+            yield name, attributes[name]
+    elif kind == DICT:
+        for key in ORDERS[tuple(value)]:
+            yield key, value[key]
+    elif kind == NAMED:
+        yield from zip(value._fields, value, strict=True)
+    else:
+        yield from enumerate(value)
+
+
+def _walk(
+    value: Any, path: Path, level: int, deepest: int, seen: set[int]
+) -> Iterator[tuple[Path, int, int, Any]]:
+    """Yield (path, kind, level, object) of every state and node, a node after what it holds."""
+    kind = KINDS[value.__class__]
+    if kind == ATOM:
+        return
+    if kind == STATE or kind == NODE:
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+    if kind == STATE:
+        yield path, kind, level, value
+        return
+    for key, child in children(value, kind):
+        child_kind = KINDS[child.__class__]
+        if child_kind:
+            below = level + 1 if child_kind == NODE else level
+            if below <= deepest:
+                yield from _walk(child, (*path, key), below, deepest, seen)
+    if kind == NODE:
+        yield path, kind, level, value
+
+
+def states(module: Any, *filters: Filter, allowed_hierarchy: tuple[int, int] = EVERYWHERE) -> Any:
+    """Collect the states of a module and of everything below it.
+
+    Attributes, lists, tuples and dicts are searched; each state appears once, under the first of
+    its paths in the order of attribute names.
+
+    Args:
+        module: a module, or a container of modules.
+        *filters: state types, tags, functions of (path, state), tuples of filters, ``...`` for the
+            rest. A state goes to the first filter that takes it.
+        allowed_hierarchy: lowest and highest level of the node that holds the state; the module
+            itself has level 0, its children 1.
+
+    Returns:
+        A `FlatDict` from path to state; one for each filter, as a tuple, if there are several.
+
+    Example:
+        >>> box = Node()
+        >>> box.layers = [State(1.0), State(2.0)]
+        >>> list(states(box))
+        [('layers', 0), ('layers', 1)]
+    """
+    low, high = allowed_hierarchy
+    found: FlatDict[Any] = FlatDict(
+        (path, entry)
+        for path, kind, level, entry in _walk(module, (), 0, high, set())
+        if kind == STATE and level >= low
+    )
+    return _select(found, filters)
+
+
+def nodes(module: Any, *filters: Filter, allowed_hierarchy: tuple[int, int] = EVERYWHERE) -> Any:
+    """Collect a module and every node below it; a node comes after what it holds.
+
+    Args:
+        module: a module, or a container of modules.
+        *filters: as for `states`, on nodes.
+        allowed_hierarchy: lowest and highest level; the module itself has level 0.
+
+    Returns:
+        A `FlatDict` from path to node; one for each filter, as a tuple, if there are several.
+
+    Example:
+        >>> outer, inner = Node(), Node()
+        >>> outer.child = inner
+        >>> list(nodes(outer))
+        [('child',), ()]
+    """
+    low, high = allowed_hierarchy
+    found: FlatDict[Any] = FlatDict(
+        (path, entry)
+        for path, kind, level, entry in _walk(module, (), 0, high, set())
+        if kind == NODE and level >= low
+    )
+    return _select(found, filters)
+
+
+def named_states(value: Any) -> list[tuple[str, State[Any]]]:
+    """List the unique states with dotted names, in the order of `states`; the fast form."""
+    found: list[tuple[str, State[Any]]] = []
+    kind = KINDS[value.__class__]
+    if kind == STATE:
+        found.append(("", value))
+    elif kind:
+        _gather(value, kind, "", found, {id(value)})
+    return found
+
+
+def _gather(
+    value: Any, kind: int, prefix: str, found: list[tuple[str, State[Any]]], seen: set[int]
+) -> None:
+    """Add the states below a node or container to ``found``."""
+    kinds = KINDS
+    if kind == NODE or kind == DICT:
+        entries = value.__dict__ if kind == NODE else value
+        for key in ORDERS[tuple(entries)]:
+            child = entries[key]
+            child_kind = kinds[child.__class__]
+            if child_kind:
+                _gather_child(child, child_kind, f"{prefix}{key}", found, seen)
+        return
+    keys: Any = value._fields if kind == NAMED else range(len(value))
+    for key, child in zip(keys, value, strict=True):
+        child_kind = kinds[child.__class__]
+        if child_kind:
+            _gather_child(child, child_kind, f"{prefix}{key}", found, seen)
+
+
+def _gather_child(
+    child: Any, kind: int, name: str, found: list[tuple[str, State[Any]]], seen: set[int]
+) -> None:
+    """Add one state, or those below one node or container, unless seen before."""
+    if kind == STATE:
+        if id(child) not in seen:
+            seen.add(id(child))
+            found.append((name, child))
+        return
+    if kind == NODE:
+        if id(child) in seen:
+            return
+        seen.add(id(child))
+    _gather(child, kind, name + ".", found, seen)
+
+
+def _spread(value: Any, name: str, out: dict[str, Any]) -> None:
+    """Add the arrays in a state's value to ``out`` under dotted names."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            _spread(entry, f"{name}.{key}" if name else str(key), out)
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            _spread(entry, f"{name}.{index}" if name else str(index), out)
+    elif value is not None:
+        out[name] = value
+
+
+def leaves(module: Any) -> dict[str, Any]:
+    """Read every array of a module by name: the path of its state, then the keys in its value.
+
+    A tied state appears once, under its first name.
+
+    Args:
+        module: a module, or a container of modules.
+
+    Returns:
+        For a linear layer ``{"weight.weight": ..., "weight.bias": ...}``.
+
+    Example:
+        >>> box = Node()
+        >>> box.weight = State({"weight": 1.0, "bias": 2.0})
+        >>> leaves(box)
+        {'weight.weight': 1.0, 'weight.bias': 2.0}
+    """
+    out: dict[str, Any] = {}
+    for name, state in named_states(module):
+        _spread(state.value, name, out)
+    return out
+
+
+def _rebuild(value: Any, name: str, new: Mapping[str, Any], used: set[str]) -> Any:
+    """Copy a state's value with the named arrays replaced; the value itself if none is named."""
+    if isinstance(value, dict | list | tuple):
+        keyed = value.items() if isinstance(value, dict) else enumerate(value)
+        count = len(used)
+        fresh = {
+            key: _rebuild(entry, f"{name}.{key}" if name else str(key), new, used)
+            for key, entry in keyed
+        }
+        if len(used) == count:
+            return value
+        if isinstance(value, dict):
+            return fresh if type(value) is dict else type(value)(fresh)
+        entries = fresh.values()
+        if hasattr(value, "_fields"):
+            return type(value)(*entries)
+        return type(value)(entries)
+    if value is not None and name in new:
+        used.add(name)
+        return new[name]
+    return value
+
+
+def assign(module: Any, values: Mapping[str, Any]) -> None:
+    """Write arrays by name, the inverse of `leaves`; other leaves stay as they are.
+
+    Args:
+        module: the module to write to.
+        values: arrays by the names that `leaves` gives.
+
+    Raises:
+        KeyError: if a name is unknown; nothing is written then.
+
+    Example:
+        >>> box = Node()
+        >>> box.weight = State({"weight": 1.0, "bias": 2.0})
+        >>> assign(box, {"weight.bias": 3.0})
+        >>> leaves(box)
+        {'weight.weight': 1.0, 'weight.bias': 3.0}
+    """
+    used: set[str] = set()
+    writes: list[tuple[State[Any], Any]] = []
+    for name, state in named_states(module):
+        count = len(used)
+        fresh = _rebuild(state.value, name, values, used)
+        if len(used) != count:
+            writes.append((state, fresh))
+    if len(used) != len(values):
+        unknown = sorted(set(values) - used)
+        raise KeyError(f"No such leaf: {unknown}. The leaves are {list(leaves(module))}.")
+    for state, fresh in writes:
+        state.value = fresh
+
+
+class _Parameters(dict[type, tuple[str, ...]]):
+    """The names of constructor arguments by class, without ``*args`` and ``**kwargs``."""
+
+    def __missing__(self, cls: type) -> tuple[str, ...]:
+        loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = inspect.signature(cls).parameters.values()
+        names = self[cls] = tuple(p.name for p in parameters if p.kind not in loose)
+        return names
+
+
+_PARAMETERS = _Parameters()
+
+
+def configuration(module: Any) -> dict[str, Any]:
+    """Read every constructor argument of a module back, under its own name.
+
+    Args:
+        module: a module whose arguments can be read as attributes, as those of all layers here.
+
+    Returns:
+        The arguments in the order of the signature, in canonical form where the layer has one
+        (sizes are tuples). ``*args`` are left out.
+
+    Example:
+        >>> class Scale(Node):
+        ...     def __init__(self, factor, bias=0):
+        ...         self.factor, self.bias = factor, bias
+        >>> configuration(Scale(2))
+        {'factor': 2, 'bias': 0}
+    """
+    return {name: getattr(module, name) for name in _PARAMETERS[module.__class__]}

@@ -1,0 +1,149 @@
+"""A stack of layers that are called one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, overload
+
+from ._module import ElementWiseBlock, Module
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Module):
+    """Calls layers in turn, each on the output of the one before.
+
+    Args:
+        *layers: modules or plain functions. The first is called with all the arguments. Without
+            layers, the stack returns its input.
+        name: a label for the user.
+
+    Raises:
+        TypeError: if an element is neither a module nor callable, or is a class.
+
+    Example:
+        >>> stack = Sequential(abs, lambda x: x + 1)
+        >>> stack(-2)
+        3
+        >>> len(stack), stack[0](-5)
+        (2, 5)
+    """
+
+    layers: list[Any]
+
+    def __init__(self, *layers: Any, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.layers = [_checked(layer) for layer in layers]
+
+    @property
+    def in_size(self) -> Any:
+        """The input size of the first layer, or what was assigned."""
+        if self._in_size is not None:
+            return self._in_size
+        return getattr(self.layers[0], "in_size", None) if self.layers else None
+
+    @in_size.setter
+    def in_size(self, size: Any) -> None:
+        Module.in_size.fset(self, size)  # type: ignore[attr-defined]
+
+    @property
+    def out_size(self) -> Any:
+        """The output size of the last layer that has one of its own, or what was assigned.
+
+        Functions and element-wise layers hand the size before them on. A last layer that changes
+        the size and does not know it makes this None.
+        """
+        if self._out_size is not None:
+            return self._out_size
+        for layer in reversed(self.layers):
+            if not isinstance(layer, Module):
+                continue
+            size = layer.out_size
+            if size is not None or not isinstance(layer, ElementWiseBlock):
+                return size
+        return None
+
+    @out_size.setter
+    def out_size(self, size: Any) -> None:
+        Module.out_size.fset(self, size)  # type: ignore[attr-defined]
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layers in turn.
+
+        Args:
+            *args: given to the first layer; an empty stack returns them.
+            **kwargs: given to the first layer.
+
+        Returns:
+            The output of the last layer.
+        """
+        if not self.layers:
+            return args[0] if len(args) == 1 else args
+        x = self.layers[0](*args, **kwargs)
+        for layer in self.layers[1:]:
+            x = layer(x)
+        return x
+
+    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Pass a size through the layers; plain functions are taken to keep it.
+
+        Args:
+            in_size: the shape of one input.
+
+        Raises:
+            ValueError: if it does not fit a layer; the message names the layer.
+        """
+        size = tuple(in_size)
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, Module):
+                try:
+                    size = layer.output_size(size)
+                except ValueError as error:
+                    raise ValueError(f"layers[{index}]: {error}") from error
+        return size
+
+    def append(self, layer: Any) -> None:
+        """Add a layer at the end."""
+        self.layers.append(_checked(layer))
+
+    def extend(self, layers: Iterable[Any]) -> None:
+        """Add several layers at the end."""
+        self.layers.extend([_checked(layer) for layer in layers])
+
+    def insert(self, index: int, layer: Any) -> None:
+        """Put a layer in front of the one at a position."""
+        self.layers.insert(index, _checked(layer))
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        # Without this an empty stack would count as false, unlike every other module.
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice | tuple[int, ...]) -> Sequential: ...
+
+    def __getitem__(self, index: int | slice | tuple[int, ...]) -> Any:
+        if isinstance(index, slice):
+            return Sequential(*self.layers[index])
+        if isinstance(index, tuple):
+            return Sequential(*(self.layers[i] for i in index))
+        return self.layers[index]
+
+
+def _checked(layer: Any) -> Callable[..., Any]:
+    """Refuse what cannot be called on an input."""
+    if isinstance(layer, type):
+        raise TypeError(
+            f"Sequential holds layers, not classes: {layer.__name__} must be built first."
+        )
+    if not callable(layer):
+        raise TypeError(f"Sequential holds modules and functions, not {layer!r}.")
+    return layer  # type: ignore[no-any-return]
