@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NoReturn, Sequence  # noqa: UP035 - this file still has to start on an old Python
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = (
-    "interop-core",
-    "interop-nnx",
-    "interop-linen",
-    "interop-equinox",
-    "brainstate-interop",
+# The core first, since an error in it explains errors in the others.
+PACKAGES = tuple(
+    sorted(
+        (project.parent.name for project in ROOT.glob("packages/*/pyproject.toml")),
+        key=lambda name: (name != "interop-core", name),
+    )
 )
 LOWEST_OF_INTEREST = ("jax", "flax", "equinox", "numpy")
 OLDEST_PYTHON = (3, 11)
@@ -213,7 +213,8 @@ def sync(uv: Path, python: Path, venv: Path) -> None:
     """Install the locked versions into the venv; say so when they are not the committed ones."""
     lock = ROOT / "uv.lock"
     before = portable(lock.read_text(encoding="utf-8")) if lock.exists() else ""
-    run([uv, "sync", "--quiet", "--python", python], env=environment_variables(venv))
+    command = [uv, "sync", "--quiet", "--all-packages", "--python", python]
+    run(command, env=environment_variables(venv))
     after = portable(lock.read_text(encoding="utf-8"))
     refresh_index(after)
     if before == after:
@@ -284,7 +285,7 @@ def bootstrap_lowest(wanted: str | None = None) -> Path:
     floor = venv / "lowest.txt"
     projects = [ROOT / "packages" / name for name in PACKAGES]
     sources = [
-        f"{project}[all,rich]" if project.name == PACKAGES[-1] else str(project)
+        f"{project}[all,rich]" if project.name == "brainstate-interop" else str(project)
         for project in projects
     ]
     wishes = venv / "wishes.in"
