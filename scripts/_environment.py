@@ -213,7 +213,7 @@ def sync(uv: Path, python: Path, venv: Path) -> None:
     """Install the locked versions into the venv; say so when they are not the committed ones."""
     lock = ROOT / "uv.lock"
     before = portable(lock.read_text(encoding="utf-8")) if lock.exists() else ""
-    command = [uv, "sync", "--quiet", "--all-packages", "--python", python]
+    command: list[str | Path] = [uv, "sync", "--quiet", "--all-packages", "--python", python]
     run(command, env=environment_variables(venv))
     after = portable(lock.read_text(encoding="utf-8"))
     refresh_index(after)

@@ -13,6 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
 from _environment import bring_uv
 
 # One worker builds the wheels for all these tests.
