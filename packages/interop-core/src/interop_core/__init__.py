@@ -1,5 +1,69 @@
-"""The core of the converters: a layer library on plain JAX, and the engine that maps layers."""
+"""The layer library, the layouts and the conversion engine; stands on jax and numpy alone."""
 
 from __future__ import annotations
 
+from . import environ, nn, random
+from .api import explain, supported_layers
+from .errors import (
+    ConversionError,
+    InteropError,
+    MissingDependencyError,
+    MissingShapeError,
+    NotAModelError,
+    Problem,
+    UnknownFrameworkError,
+    UnmappedLayerError,
+    UnsupportedConfigurationError,
+    UnsupportedLayerError,
+    UnsupportedStructureError,
+    VariablesError,
+)
+from .explain import Explanation
+from .mapping import Context, LayerMap, LayerMapping
+from .registry import register_layer_mapping, registrations
+from .state import (
+    BatchState,
+    HiddenState,
+    LongTermState,
+    ParamState,
+    ShortTermState,
+    State,
+)
+
 __version__ = "0.1.0"
+
+__all__ = [
+    # layers
+    "environ",
+    "nn",
+    "random",
+    "BatchState",
+    "HiddenState",
+    "LongTermState",
+    "ParamState",
+    "ShortTermState",
+    "State",
+    # conversion
+    "Explanation",
+    "explain",
+    "supported_layers",
+    # extending
+    "Context",
+    "LayerMap",
+    "LayerMapping",
+    "register_layer_mapping",
+    "registrations",
+    # errors
+    "ConversionError",
+    "InteropError",
+    "MissingDependencyError",
+    "MissingShapeError",
+    "NotAModelError",
+    "Problem",
+    "UnknownFrameworkError",
+    "UnmappedLayerError",
+    "UnsupportedConfigurationError",
+    "UnsupportedLayerError",
+    "UnsupportedStructureError",
+    "VariablesError",
+]

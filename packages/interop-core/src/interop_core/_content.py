@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import numpy as jnp
 
 #: Types whose values can stand in a hashed structure as they are.
 PLAIN: frozenset[type] = frozenset(
@@ -60,11 +61,11 @@ def same(a: Any, b: Any) -> bool:
     """
     if a is b:
         return True
-    if type(a) is not type(b):
-        # A NumPy and a JAX array differ in how they promote, so they are not the same either;
-        # all concrete JAX arrays are, whatever class holds them.
-        if not (isinstance(a, jax.Array) and isinstance(b, jax.Array)):
-            return False
+    # A NumPy and a JAX array differ in how they promote, so they are not the same; two concrete
+    # JAX arrays may be, whatever classes hold them.
+    both_arrays = isinstance(a, jax.Array) and isinstance(b, jax.Array)
+    if type(a) is not type(b) and not both_arrays:
+        return False
     if isinstance(a, jax.core.Tracer) or isinstance(b, jax.core.Tracer):
         return False
     if isinstance(a, jax.Array | np.ndarray):
@@ -87,7 +88,7 @@ def _same_array(a: Any, b: Any) -> bool:
         return False
     if getattr(a, "weak_type", False) != getattr(b, "weak_type", False):
         return False
-    if jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
         a, b = jax.random.key_data(a), jax.random.key_data(b)
     x, y = np.asarray(a), np.asarray(b)
     if x.dtype.hasobject:

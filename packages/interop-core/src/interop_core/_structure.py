@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 
 from ._content import PLAIN, Content
-from .graph import ATOM, DICT, KINDS, LIST, NAMED, NODE, ORDERS, STATE, Node
+from .graph import ATOM, DICT, KINDS, LIST, NAMED, NODE, ORDERS, STATE, TUPLE, Node
 
 
 class _Mark:
@@ -24,6 +25,20 @@ class _Mark:
 
 _NODE, _STATE, _SAME = _Mark("node"), _Mark("state"), _Mark("same")
 _LIST, _TUPLE, _NAMED, _DICT = _Mark("list"), _Mark("tuple"), _Mark("named"), _Mark("dict")
+# The attributes of a state without metadata, but for its value.
+_LABELS = ("_name", "tag")
+
+
+class _Trusted(dict[type, bool]):
+    """Whether every object of a type can be hashed and compares by what it says."""
+
+    def __missing__(self, cls: type) -> bool:
+        trusted = cls in PLAIN or issubclass(cls, type) or hasattr(cls, "compares_by_content")
+        self[cls] = trusted
+        return trusted
+
+
+_TRUSTED = _Trusted()
 
 
 class Structure:
@@ -72,8 +87,9 @@ class _Writer:
         kind = KINDS[cls]
         code = self.code
         if kind == ATOM:
-            self._atom(cls, value)
-        elif kind == STATE or kind == NODE:
+            # The type comes along, because 1 == 1.0 == True.
+            code += (cls, value if _TRUSTED[cls] else _hashable(value))
+        elif kind in (STATE, NODE):
             number = self.seen.get(id(value))
             if number is not None:
                 code += (_SAME, number)
@@ -84,28 +100,20 @@ class _Writer:
             else:
                 self._node(cls, value, name)
         elif kind == DICT:
-            order = ORDERS[tuple(value)]
             code += (_DICT, cls, tuple(value))
-            for key in order:
+            for key in ORDERS[tuple(value)]:
                 self.write(value[key], f"{name}.{key}")
         else:
+            if kind == TUPLE:
+                types = tuple([entry.__class__ for entry in value])
+                if PLAIN.issuperset(types):
+                    code += (types, value)
+                    return
             mark = _LIST if kind == LIST else _NAMED if kind == NAMED else _TUPLE
             code += (mark, cls, len(value))
             keys: Any = value._fields if kind == NAMED else range(len(value))
             for key, entry in zip(keys, value, strict=True):
                 self.write(entry, f"{name}.{key}")
-
-    def _atom(self, cls: type, value: Any) -> None:
-        """Write configuration. The type comes along, because ``1 == 1.0 == True``."""
-        if cls not in PLAIN and not isinstance(value, type):
-            try:
-                hash(value)
-            except TypeError:
-                value = Content(value)
-            else:
-                if cls.__name__ == "partial":
-                    value = Content(value)
-        self.code += (cls, value)
 
     def _node(self, cls: type, value: Any, name: str) -> None:
         attributes = value.__dict__
@@ -115,8 +123,8 @@ class _Writer:
         for key in order:
             child = attributes[key]
             child_cls = child.__class__
-            # Most attributes are plain configuration; the shortcut halves the time of a walk.
-            if child_cls in PLAIN:
+            # Most attributes are plain configuration: this shortcut is most of the speed.
+            if _TRUSTED[child_cls]:
                 self.code += (child_cls, child)
             else:
                 self.write(child, prefix + key)
@@ -125,10 +133,25 @@ class _Writer:
         self.values.append(value.value)
         self.names.append(name)
         attributes = value.__dict__
+        if len(attributes) == 3 and value.tag is None:
+            label = value._name
+            self.code += (_STATE, cls, _LABELS, label.__class__, label, type(None), None)
+            return
         order = tuple(key for key in ORDERS[tuple(attributes)] if key != "_value")
         self.code += (_STATE, cls, order)
         for key in order:
             self.write(attributes[key], f"{name}.{key}")
+
+
+def _hashable(value: Any) -> Any:
+    """Leave a value as it is if it can be hashed, else wrap it so that it compares by content."""
+    if isinstance(value, functools.partial):
+        return Content(value)
+    try:
+        hash(value)
+    except TypeError:
+        return Content(value)
+    return value
 
 
 class _Reader:
@@ -151,11 +174,11 @@ class _Reader:
             return self.seen[self.next()]
         cls, detail = self.next(), self.next()
         if word is _NODE or word is _STATE:
-            new = cls.__new__(cls) if word is _STATE else object.__new__(cls)
+            # Not through __init__: JAX passes None, tracers, shapes or any object as leaves.
+            new = object.__new__(cls)
             self.seen.append(new)
             attributes = new.__dict__
             if word is _STATE:
-                # As it comes: JAX passes None, tracers, shapes or any object as leaves.
                 attributes["_value"] = next(self.values)
             for key in detail:
                 attributes[key] = self.read()

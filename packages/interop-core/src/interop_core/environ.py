@@ -34,6 +34,9 @@ __all__ = [
 _PRECISIONS: tuple[int | str, ...] = (8, 16, 32, 64, "bf16")
 _PROCESS_WIDE = ("platform", "host_device_count")
 _MISSING: Any = object()
+# JAX publishes these without types.
+_config: Any = jax.config
+_jax: Any = jax
 
 _lock = threading.RLock()
 # Never changed in place, so that a reader in another thread sees one consistent set of values.
@@ -86,7 +89,7 @@ def context(**settings: Any) -> Iterator[dict[str, Any]]:
         if "precision" in settings:
             _check_precision(settings["precision"])
             x64 = settings["precision"] == 64
-            if x64 != bool(jax.config.jax_enable_x64):
+            if x64 != bool(_config.jax_enable_x64):
                 stack.enter_context(_enable_x64(x64))
         merged = {**_scoped.get(), **settings}
         token = _scoped.set(MappingProxyType(merged))
@@ -108,8 +111,7 @@ def _switches(settings: Mapping[str, Any]) -> frozenset[tuple[str, Any]] | None:
 
 def _enable_x64(on: bool) -> AbstractContextManager[Any]:
     """Switch 64-bit types on or off for the current thread."""
-    switch: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-    return cast("AbstractContextManager[Any]", switch(on))
+    return cast("AbstractContextManager[Any]", _jax.enable_x64(on))
 
 
 def _check_precision(precision: Any) -> None:
@@ -194,11 +196,11 @@ def set(
         settings["dt"] = dt
     with _lock:
         if platform is not None:
-            jax.config.update("jax_platforms", platform)
+            _config.update("jax_platforms", platform)
         if host_device_count is not None:
-            jax.config.update("jax_num_cpu_devices", host_device_count)
+            _config.update("jax_num_cpu_devices", host_device_count)
         if precision is not None:
-            jax.config.update("jax_enable_x64", precision == 64)
+            _config.update("jax_enable_x64", precision == 64)
         _settings = MappingProxyType({**_settings, **settings})
 
 
@@ -241,7 +243,7 @@ def reset() -> None:
     """Forget every setting made by `set`, and go back to 32 bits."""
     global _settings
     with _lock:
-        jax.config.update("jax_enable_x64", False)
+        _config.update("jax_enable_x64", False)
         _settings = MappingProxyType({"precision": 32})
 
 

@@ -54,7 +54,7 @@ class InteropError(Exception):
         self.advice: str = first.advice if first else ""
 
 
-class MissingDependencyError(InteropError, ImportError):
+class MissingDependencyError(InteropError):
     """A framework, or the bridge to it, is not installed or cannot be imported.
 
     Attributes:

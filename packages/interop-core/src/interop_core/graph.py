@@ -184,7 +184,7 @@ def _walk(
     kind = KINDS[value.__class__]
     if kind == ATOM:
         return
-    if kind == STATE or kind == NODE:
+    if kind in (STATE, NODE):
         if id(value) in seen:
             return
         seen.add(id(value))
@@ -274,7 +274,7 @@ def _gather(
 ) -> None:
     """Add the states below a node or container to ``found``."""
     kinds = KINDS
-    if kind == NODE or kind == DICT:
+    if kind in (NODE, DICT):
         entries = value.__dict__ if kind == NODE else value
         for key in ORDERS[tuple(entries)]:
             child = entries[key]

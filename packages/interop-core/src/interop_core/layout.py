@@ -363,7 +363,8 @@ def carry(layout: Layout, arrays: Sequence[Any]) -> Arrays:
         return tuple(map(jax.ShapeDtypeStruct, shapes, kept))
     if all(isinstance(array, np.ndarray) for array in arrays):
         return layout(tuple(arrays))
-    return _compiled(layout)(tuple(arrays))
+    compiled: Callable[[Arrays], Arrays] = _compiled(layout)  # type: ignore[arg-type]
+    return compiled(tuple(arrays))
 
 
 @lru_cache(maxsize=1024)

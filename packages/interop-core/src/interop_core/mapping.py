@@ -1,6 +1,6 @@
 """What one layer is on the other side: options, arrays and test cases in one row of data.
 
-Imports `errors` and `layout`. A row knows nothing of how a framework builds or reads a layer.
+Imports `errors`, `layout` and one initializer of `nn`. A row knows nothing of how a framework builds or reads a layer.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from .errors import InteropError, MissingShapeError, Refusal
 from .layout import IDENTITY, Layout
+from .nn.init import ZeroInit
 
 Config = Mapping[str, Any]
 """A layer's options by constructor parameter.
 
-The planner adds ``in_size``, the shape of one unbatched input in the core's convention (``None``
+The planner adds ``example``, the shape of one unbatched input in the core's convention (``None``
 while unknown), and for every array ``NAME`` of a foreign layer its shape as ``NAME.shape``.
 """
 
@@ -160,9 +161,7 @@ class Case:
     below: int | None = None
 
 
-def case(
-    *, input: tuple[int, ...] | None = None, below: int | None = None, **options: Any
-) -> Case:
+def case(*, input: tuple[int, ...] | None = None, below: int | None = None, **options: Any) -> Case:
     """A `Case` whose options are keyword arguments."""
     return Case(options, input, below)
 
@@ -208,6 +207,7 @@ class LayerMap:
             where the core has them last.
         example_rank: rank of the one example that the foreign layer takes, for layers that take
             exactly one; ``None`` when any rank does.
+        sized: whether the foreign layer's options depend on the shape of the example.
         alone: why the layer cannot stand inside a stack; empty when it can.
         exports: whether the core layer becomes this one; a second foreign class of one core
             layer is only imported.
@@ -226,6 +226,7 @@ class LayerMap:
     transient: tuple[str, ...] = field(default=(), kw_only=True)
     channels: Channels | Callable[[Config], Channels] = field(default="same", kw_only=True)
     example_rank: Callable[[Config], int] | None = field(default=None, kw_only=True)
+    sized: bool = field(default=False, kw_only=True)
     alone: str = field(default="", kw_only=True)
     exports: bool = field(default=True, kw_only=True)
     tolerance: Tolerance | None = field(default=None, kw_only=True)
@@ -296,11 +297,8 @@ class LayerMapping:
     to_foreign: Callable[[Any, Context], Any]
 
 
-HAS = iso(lambda init: init is not None, lambda used: used, "is used")
-"""A foreign flag out of a core initializer that is ``None`` when the array is left out.
-
-On the way back ``True`` stands for any initializer: the planner replaces it with one.
-"""
+HAS = iso(lambda init: init is not None, lambda used: ZeroInit() if used else None, "is used")
+"""A foreign flag out of a core initializer that is ``None`` where the array is left out."""
 
 
 def last_axis(size: Any, _: Config) -> int:
@@ -310,29 +308,36 @@ def last_axis(size: Any, _: Config) -> int:
     return int(size[-1])
 
 
-def _known_size(channels: Any, config: Config) -> tuple[int, ...]:
-    size: tuple[int, ...] | None = config["in_size"]
+def _known_size(channels: int, config: Config) -> tuple[int, ...]:
+    size: tuple[int, ...] | None = config["example"]
     if size is None:
         raise Refusal(
-            "the size of its input is not known",
+            "the shape of its input is not known",
             "pass sample_input=<one unbatched example, channels last, or its shape>",
             MissingShapeError,
         )
-    if channels is not None and size[-1] != channels:
+    if not size or size[-1] != channels:
         raise Refusal(
             f"it takes {channels} channels and its input has the shape {size}",
-            "pass sample_input with the channels last and no batch axis",
+            "pass a sample_input with the channels last and without a batch axis",
             MissingShapeError,
         )
     return size
 
 
 def _size_or_channels(channels: int, config: Config) -> tuple[int, ...]:
-    return (channels,) if config["in_size"] is None else _known_size(channels, config)
+    return (channels,) if config["example"] is None else _known_size(channels, config)
 
 
 FEATURES = Iso(last_axis, _size_or_channels, "last axis")
-"""``in_size`` of a layer that works on the last axis: sizes before it are kept where known."""
+"""``in_size`` of a layer that works on the last axis: the sizes before it are kept where known."""
 
-SPATIAL = Iso(last_axis, _known_size, "last axis; sizes from sample_input")
+OUT_FEATURES = Iso(
+    last_axis,
+    lambda channels, config: (*(config["example"] or ())[:-1], channels),
+    "last axis",
+)
+"""``out_size`` of a layer that works on the last axis."""
+
+SPATIAL = Iso(last_axis, _known_size, "last axis; the sizes before it from sample_input")
 """``in_size`` of a layer that needs all of it."""

@@ -1,0 +1,148 @@
+"""What a framework package implements: how its layers are read, recognised and built.
+
+Imports `errors`, `mapping` and `options`. The engine sees a framework through these methods only;
+the core's own layers are seen through the same ones (`core_side`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+
+from .mapping import Config, LayerMap, Unconvertible
+
+Build = Callable[[Sequence[Any]], Any]
+"""Makes one layer out of its arrays, given in the order of the names it was made for."""
+
+
+class Framework(Protocol):
+    """One side of a conversion: how layers are read, recognised and built.
+
+    A *node* is whatever the framework needs to speak of one layer in one place: the layer itself,
+    or for Linen a module with its variables.
+
+    Attributes:
+        name: the short name: ``"nnx"``.
+        label: the name in prose: ``"Flax NNX"``.
+    """
+
+    name: str
+    label: str
+
+    def check(self, model: Any) -> None:
+        """Raise `NotAModelError` for what is no model of this framework."""
+        ...
+
+    def key(self, node: Any) -> Hashable:
+        """What rows are looked up by: the exact type, or the function that a layer calls."""
+        ...
+
+    def title(self, node: Any) -> str:
+        """The layer's name for people: ``"nnx.Conv"``."""
+        ...
+
+    def identity(self, node: Any) -> Hashable:
+        """Equal for two places of one model exactly where they hold one and the same layer."""
+        ...
+
+    def children(self, node: Any) -> Sequence[Any] | None:
+        """The elements of a plain stack; ``None`` for any other node.
+
+        Raises:
+            Refusal: where a stack holds more than its elements.
+        """
+        ...
+
+    def holds_layers(self, node: Any) -> bool:
+        """Whether layers stand below a node that is no plain stack, or it is a kind of stack."""
+        ...
+
+    def config(self, node: Any) -> dict[str, Any]:
+        """Every constructor parameter of a layer that can be read back."""
+        ...
+
+    def leaves(self, node: Any) -> Mapping[str, Any]:
+        """The layer's arrays by dotted name.
+
+        Raises:
+            Refusal: for an array held in a way that the row cannot carry over.
+        """
+        ...
+
+    def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
+        """A function that builds layers of one configuration without initialising any.
+
+        Args:
+            target: the class, or the function, to build a layer of.
+            options: its constructor arguments.
+            names: the arrays that each call will get, in this order.
+
+        Raises:
+            Refusal: where the class has other arrays than ``names``.
+        """
+        ...
+
+    def stack(self, layers: Sequence[Any]) -> Any:
+        """A plain stack of nodes; a node that stands twice is one layer."""
+        ...
+
+    def lend(self, node: Any) -> Any:
+        """A node in the form that hand-written mappings get."""
+        ...
+
+    def adopt(self, layer: Any) -> Any:
+        """A node out of what a hand-written mapping returned."""
+        ...
+
+
+class Bridge(Framework, Protocol):
+    """A framework with its rows.
+
+    Attributes:
+        rows: one for each layer, immutable.
+        unconvertible: layers of the framework that have no counterpart in the core.
+        unconvertible_core: layers of the core that have none in the framework.
+        ignored: constructor parameters that mean nothing for the function computed, in whatever
+            layer they stand (initializers, random streams, metadata).
+        channels_first: whether its layers take one example with the channels first.
+    """
+
+    rows: tuple[LayerMap, ...]
+    unconvertible: tuple[Unconvertible, ...]
+    unconvertible_core: tuple[Unconvertible, ...]
+    ignored: frozenset[str]
+    channels_first: bool
+
+    def lift(self, layer: Any, axes: int) -> Any:
+        """The layer working on every position of ``axes`` leading axes.
+
+        Called only where ``channels_first`` is set: other frameworks' layers take any leading
+        axes as they are.
+        """
+        ...
+
+    def lifted(self, node: Any) -> int:
+        """On how many leading axes a layer was lifted; 0 for a bare one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A layer's tree with its arrays taken out: kept per configuration, filled as often as needed.
+
+    Rebuilding a registered pytree from its structure costs microseconds where a constructor, even
+    an abstract one, costs a millisecond.
+
+    Attributes:
+        structure: the tree.
+        order: for each leaf of the tree, the position of its array among those given.
+    """
+
+    structure: jax.tree_util.PyTreeDef
+    order: tuple[int, ...]
+
+    def __call__(self, arrays: Sequence[Any]) -> Any:
+        return jax.tree_util.tree_unflatten(self.structure, [arrays[i] for i in self.order])

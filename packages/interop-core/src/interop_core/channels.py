@@ -1,0 +1,115 @@
+"""Where channels-first and channels-last data meet, and the axis moves that stand there.
+
+The core keeps channels last; a channels-first framework's spatial layers keep them first. A
+`Stream` follows one example through a stack and knows, at each place, its shape in the core and
+whether the framework's data is the core's with the last axis moved to the front (*moved*).
+Imports `bridge`, `recipe` and the core's `MoveAxis`.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from .bridge import Framework
+from .errors import MissingShapeError, Refusal
+from .nn import MoveAxis
+from .recipe import Recipe, Size
+
+
+class Stream:
+    """One example on its way through a model.
+
+    Args:
+        example: its shape at the entrance, in the core's convention, if known.
+        moved: the convention at the entrance; ``None`` lets the first layer that cares decide.
+
+    Attributes:
+        size: its shape here, in the core's convention.
+        moved: whether the framework has the channels first here; ``None`` while nobody has cared.
+        entry: what was decided for the entrance.
+        example: its shape at the entrance.
+        guessed: whether that shape is what the first layer says of itself, which for layers that
+            work on the last axis may leave leading axes out.
+    """
+
+    def __init__(self, example: Size | None, moved: bool | None, leading: Size = ()) -> None:
+        self.size = self.example = example
+        self.moved = self.entry = moved
+        self.guessed = False
+        self._start = (example, moved)
+        self._leading = leading
+        self._moves: list[Recipe] = []
+
+    def widened(self, leading: Size) -> Stream:
+        """A fresh stream that puts these axes before whatever shape it has to guess."""
+        return Stream(*self._start, (*leading, *self._leading))
+
+    def guess(self, declared: Size) -> None:
+        """Take a layer's own ``in_size`` for the shape at the entrance."""
+        self.size = self.example = (*self._leading, *declared)
+        self.guessed = True
+
+    def demand(self, moved: bool, target: Framework, outward: bool) -> None:
+        """Have the data in this convention from here on, with an axis move if need be.
+
+        Raises:
+            Refusal: where a move is needed and the shape is not known.
+        """
+        if self.moved is None:
+            self.moved = self.entry = moved
+        elif self.moved is not moved:
+            self._moves.append(self._move(moved, target, outward))
+            self.moved = moved
+
+    def _move(self, moved: bool, target: Framework, outward: bool) -> Recipe:
+        if outward:
+            options = (
+                {"source": -1, "destination": 0} if moved else {"source": 0, "destination": -1}
+            )
+            return Recipe("axis move", (), target.builder(jnp.moveaxis, options, ()))
+        if self.size is None:
+            raise Refusal(
+                "channels-first and channels-last data meet, and the shape here is not known",
+                "pass sample_input",
+                MissingShapeError,
+            )
+        # In the core the data itself turns: channels-first data of the framework that a layer
+        # takes as it is has to look the same here.
+        rank = len(self.size)
+        options = (
+            {"source": -rank, "destination": -1} if moved else {"source": -1, "destination": -rank}
+        )
+        core = MoveAxis(**options)
+        self.size = core.output_size(self.size)
+        return Recipe("axis move", (), target.builder(MoveAxis, options, ()), core=core)
+
+    def take_moves(self) -> list[Recipe]:
+        """The moves that have to stand before the layer just planned."""
+        moves, self._moves = self._moves, []
+        return moves
+
+    def absorbs(self, recipe: Recipe, outward: bool) -> bool:
+        """Whether an axis move of the source says only what the other convention says anyway.
+
+        In the direction out of the core, moving the channels first, where the framework has them
+        first already, leaves its data as it is; from then on both sides look alike. The other
+        cases are the same statement read the other way.
+        """
+        if not isinstance(recipe.core, MoveAxis) or self.size is None or len(self.size) < 2:
+            return False
+        rank = len(self.size)
+        ends = (recipe.core.source, recipe.core.destination)
+        to_front, to_back = ends == (-1, -rank), ends == (-rank, -1)
+        if outward:
+            if to_front and self.moved:
+                self.moved = False
+                return True
+            if to_back and not self.moved:
+                self.entry = bool(self.entry)
+                self.moved = True
+                return True
+            return False
+        if (to_back and self.moved) or (to_front and self.moved is False):
+            self.moved = not self.moved
+            return True
+        return False

@@ -1,0 +1,140 @@
+"""The core's own layers, seen as one side of a conversion.
+
+Imports `bridge`, `graph`, `nn` and the function rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from . import nn
+from .bridge import Build
+from .errors import NotAModelError, Problem, Refusal
+from .function_rows import activation_rows
+from .functions import function_of, is_function, keywords_of, name_of
+from .graph import assign, configuration, leaves
+from .mapping import Config, LayerMap
+from .options import Translation, parameters
+from .state import State
+
+_STACK_ATTRIBUTES = frozenset({"layers"})
+
+
+class Core:
+    """How the core's layers are read and built."""
+
+    name = "nn"
+    label = "the core"
+
+    def check(self, model: Any) -> None:
+        """Raise `NotAModelError` for what is no core model."""
+        if not isinstance(model, nn.Module):
+            raise not_a_model(model, "interop_core.nn")
+
+    def key(self, node: Any) -> Hashable:
+        """The exact class."""
+        return type(node)
+
+    def title(self, node: Any) -> str:
+        """``nn.Linear``."""
+        return f"nn.{type(node).__name__}" if isinstance(node, nn.Module) else name_of(node)
+
+    def identity(self, node: Any) -> Hashable:
+        """One object, one layer."""
+        return id(node)
+
+    def children(self, node: Any) -> Sequence[Any] | None:
+        """The elements of a `nn.Sequential`, plain functions as the layers that they are."""
+        if type(node) is not nn.Sequential:
+            return None
+        strays = [
+            name
+            for name, value in vars(node).items()
+            if name not in _STACK_ATTRIBUTES and isinstance(value, State | nn.Module)
+        ]
+        if strays:
+            raise Refusal(
+                f"holds {', '.join(strays)} besides its layers",
+                "keep parameters inside layers",
+            )
+        return [self._layer_of(element) for element in node.layers]
+
+    def _layer_of(self, element: Any) -> Any:
+        if isinstance(element, nn.Module) or not is_function(element):
+            return element
+        row = _functions().get(function_of(element))
+        if row is None:
+            return element
+        translation = Translation(
+            row, "foreign", {**keywords_of(element), "example": None}, frozenset()
+        )
+        if translation.complaints:
+            return element
+        return row.core(**translation.options)
+
+    def holds_layers(self, node: Any) -> bool:
+        """Whether modules stand below a node, or it is a stack with a class of its own."""
+        if isinstance(node, nn.Sequential):
+            return True
+        return isinstance(node, nn.Module) and any(True for _ in node.children())
+
+    def config(self, node: Any) -> dict[str, Any]:
+        """The constructor's parameters."""
+        return configuration(node) if isinstance(node, nn.Module) else {}
+
+    def leaves(self, node: Any) -> Mapping[str, Any]:
+        """The arrays of the states."""
+        if not isinstance(node, nn.Module):
+            return {}
+        if "update" in vars(node):
+            raise Refusal("has an update of its own, put on this one object", "make it a class")
+        return leaves(node)
+
+    def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
+        """Make layers with empty states and put the arrays in."""
+        used = {name: options[name] for name in parameters(target) if name in options}
+
+        def build(arrays: Sequence[Any]) -> Any:
+            with nn.init.abstract():
+                layer = target(**used)
+            assign(layer, dict(zip(names, arrays, strict=True)))
+            return layer
+
+        return build
+
+    def stack(self, layers: Sequence[Any]) -> nn.Sequential:
+        """A `nn.Sequential`."""
+        return nn.Sequential(*layers)
+
+    def lend(self, node: Any) -> Any:
+        """The layer."""
+        return node
+
+    def adopt(self, layer: Any) -> Any:
+        """The layer."""
+        return layer
+
+
+@cache
+def _functions() -> dict[Hashable, LayerMap]:
+    return {row.foreign: row for row in activation_rows()}
+
+
+def not_a_model(value: Any, label: str) -> NotAModelError:
+    """The error for an argument that is no model of a framework, with what to pass instead."""
+    if value is None:
+        reason = "got None"
+    elif isinstance(value, type):
+        reason = f"got the class {value.__name__}, not a layer made of it"
+    elif is_function(value) and not hasattr(type(value), "update"):
+        reason = f"got the function {name_of(value)}, not a layer"
+    else:
+        reason = f"got a {type(value).__module__}.{type(value).__qualname__}"
+    advice = f"pass an instance of a {label} layer or stack"
+    return NotAModelError(problems=[Problem((), "", NotAModelError, reason, advice)])
+
+
+CORE = Core()
+"""The one core side."""

@@ -1,0 +1,183 @@
+"""Rows of the layers that every framework writes as a plain function of jax.
+
+NNX and Linen take these rows as they are; a framework with its own way to hold a function reads it
+out and takes them too. Imports `mapping` and `nn`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from . import nn
+from .errors import Refusal
+from .mapping import (
+    Case,
+    Config,
+    Iso,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    ignored,
+    iso,
+)
+
+LAST_AXIS = iso(lambda dim: -1 if dim is None else dim, lambda axis: axis, "None is the last axis")
+"""A ``dim`` of the core, counted on the array as it comes, batch axes and all."""
+
+
+def _example_axis(dim: int | None) -> int:
+    if dim is not None and dim >= 0:
+        raise Refusal(
+            f"axis {dim} is counted from the front, batch axes included, and one example has none",
+            "count the axis from the end: dim=-1",
+        )
+    return -1 if dim is None else dim
+
+
+def _counted_from_the_end(axis: int, config: Config) -> int:
+    if axis < 0:
+        return axis
+    example = config["example"]
+    if example is None:
+        raise Refusal("the axis is counted from the front", "pass sample_input")
+    return axis - len(example)
+
+
+EXAMPLE_AXIS = Iso(lambda dim, _: _example_axis(dim), _counted_from_the_end, "from the end")
+"""A ``dim`` of the core as an axis of one example without batch axes."""
+
+
+def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:
+    """The activation layers.
+
+    Args:
+        axis: what an axis of `nn.Softmax` is on the other side.
+    """
+    soft_cases = (case(input=(3, 5)), case(dim=-2, input=(3, 5)))
+    return (
+        _activation(nn.ReLU, jax.nn.relu),
+        _activation(nn.GELU, jax.nn.gelu, "approximate", False, True),
+        _activation(nn.SiLU, jax.nn.silu),
+        _activation(nn.Tanh, jnp.tanh),
+        _activation(nn.Tanh, jax.lax.tanh, exports=False),
+        _activation(nn.Sigmoid, jax.nn.sigmoid),
+        _activation(nn.Sigmoid, jax.lax.logistic, exports=False),
+        _activation(nn.Softplus, jax.nn.softplus),
+        _activation(nn.ELU, jax.nn.elu, "alpha", 1.0, 0.3),
+        _activation(nn.LeakyReLU, jax.nn.leaky_relu, "negative_slope", 0.01, 0.2),
+        _activation(nn.SELU, jax.nn.selu),
+        _activation(nn.Identity, jax.nn.identity),
+        LayerMap(
+            nn.Softmax,
+            jax.nn.softmax,
+            (Opt("dim", "axis", axis), Only("foreign", "where", None)),
+            cases=soft_cases,
+            channels="same",
+        ),
+        LayerMap(
+            nn.LogSoftmax,
+            jax.nn.log_softmax,
+            (Opt("dim", "axis", axis), Only("foreign", "where", None)),
+            cases=soft_cases,
+            channels="same",
+        ),
+    )
+
+
+def _activation(
+    core: type, function: Any, option: str = "", *values: Any, exports: bool = True
+) -> LayerMap:
+    """A row of an element-wise function with at most one option, which both sides name alike."""
+    cases = tuple(case(input=(3, 4), **{option: value}) for value in values)
+    return LayerMap(
+        core,
+        function,
+        (Opt(option, option),) if option else (Only("foreign", "accuracy", None),),
+        cases=cases or (case(input=(3, 4)),),
+        channels="any",
+        exports=exports,
+    )
+
+
+DECLARED_SIZE = ignored("core", "in_size", "a declared size, which the axes already say")
+
+
+def _start(axis: int, config: Config) -> int:
+    size = config["in_size"]
+    return axis if axis < 0 or size is None else axis - len(size)
+
+
+def _stop(axis: int, config: Config) -> int | None:
+    # The core names the last axis to join, jax the first one behind it.
+    last = _start(axis, config)
+    return None if last == -1 else last + 1
+
+
+FLATTEN_START = Iso(_start, lambda start, _: start, "first axis")
+FLATTEN_STOP = Iso(_stop, lambda stop, _: -1 if stop is None else stop - 1, "axis behind the last")
+
+
+def flatten_row(
+    start: Iso = FLATTEN_START,
+    stop: Iso = FLATTEN_STOP,
+    *,
+    cases: tuple[Case, ...] = (),
+    refusals: tuple[Refused, ...] = (),
+) -> LayerMap:
+    """The row of `nn.Flatten`: `jax.lax.collapse`.
+
+    Args:
+        start: what the first axis is on the other side.
+        stop: what the last axis is.
+        cases: more cases than those that hold everywhere.
+        refusals: what the other side cannot say.
+    """
+    return LayerMap(
+        nn.Flatten,
+        jax.lax.collapse,
+        (
+            Opt("start_axis", "start_dimension", start),
+            Opt("end_axis", "stop_dimension", stop),
+            DECLARED_SIZE,
+        ),
+        cases=(
+            case(in_size=(3, 4, 2)),
+            case(start_axis=1, in_size=(3, 4, 2)),
+            case(end_axis=1, in_size=(3, 4, 2)),
+            case(start_axis=-2, input=(3, 4, 2)),
+            *cases,
+        ),
+        refusals=refusals,
+        channels="same",
+    )
+
+
+def _from_the_end(axis: Any) -> Any:
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(a >= 0 for a in axes):
+        raise Refusal(f"axis {axis} is counted from the front", "count it from the end")
+    return axis
+
+
+def move_axis_row(axes: Iso | None = None) -> LayerMap:
+    """The row of `nn.MoveAxis`: `jax.numpy.moveaxis`.
+
+    Args:
+        axes: what the axes are on the other side; by default the same, from the end.
+    """
+    same = axes or iso(lambda axis: axis, _from_the_end, "from the end")
+    return LayerMap(
+        nn.MoveAxis,
+        jnp.moveaxis,
+        (Opt("source", "source", same), Opt("destination", "destination", same), DECLARED_SIZE),
+        cases=(
+            case(source=-1, destination=-3, input=(3, 4, 2)),
+            case(source=-3, destination=-2, input=(3, 4, 2)),
+        ),
+        channels="same",
+    )

@@ -1,0 +1,72 @@
+"""Plain functions as layers: what a function, or a `functools.partial` of one, says.
+
+People put ``nnx.relu`` or ``partial(jax.nn.gelu, approximate=False)`` between layers. Such an
+element is looked up by the function itself, and its keyword arguments are its configuration.
+Imports `errors` and `options`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
+
+from .errors import Refusal
+from .mapping import Config
+from .options import parameters, same
+
+
+def is_function(value: Any) -> bool:
+    """Whether a value is called but is no class: a function, a jitted one, a partial of one."""
+    return callable(value) and not isinstance(value, type)
+
+
+def function_of(value: Callable[..., Any]) -> Hashable:
+    """The function behind a partial, or the function itself."""
+    return value.func if isinstance(value, partial) else value
+
+
+def keywords_of(value: Callable[..., Any]) -> dict[str, Any]:
+    """Every option of a function layer: its defaults and what a partial sets.
+
+    Raises:
+        Refusal: for a partial with positional arguments, which hide the input's place.
+
+    Example:
+        >>> import jax
+        >>> keywords_of(partial(jax.nn.leaky_relu, negative_slope=0.2))
+        {'negative_slope': 0.2}
+    """
+    defaults = parameters(function_of(value))
+    if not isinstance(value, partial):
+        return dict(defaults)
+    if value.args:
+        raise Refusal(
+            f"the partial fixes positional arguments {value.args!r}", "pass them by keyword"
+        )
+    unknown = value.keywords.keys() - defaults.keys()
+    if unknown:
+        raise Refusal(f"the partial sets {', '.join(sorted(unknown))}, which is no option")
+    return {**defaults, **value.keywords}
+
+
+def name_of(value: Any) -> str:
+    """A function's name for people: ``partial(gelu)``."""
+    function: Any = function_of(value)
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return f"partial({name})" if isinstance(value, partial) else str(name)
+
+
+def with_keywords(function: Callable[..., Any], options: Config) -> Callable[..., Any]:
+    """The function with these options: itself where all are at their defaults, else a partial.
+
+    Example:
+        >>> import jax
+        >>> with_keywords(jax.nn.gelu, {"approximate": True}) is jax.nn.gelu
+        True
+    """
+    defaults = parameters(function)
+    changed = {
+        name: value for name, value in options.items() if not same(value, defaults.get(name))
+    }
+    return partial(function, **changed) if changed else function

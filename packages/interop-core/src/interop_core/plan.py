@@ -1,0 +1,355 @@
+"""What a conversion will do, worked out from structure and configuration alone.
+
+`Planner` walks a model, finds the row of every layer, translates its options, names every array's
+way and collects every problem. A `Plan` is data: `convert` carries it out and `explain` shows it.
+Imports everything below: `bridge`, `registry`, `channels`, `recipe` and the core's own layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .bridge import Bridge, Framework
+from .channels import Stream
+from .errors import (
+    InteropError,
+    MissingShapeError,
+    Path,
+    Problem,
+    Refusal,
+    UnmappedLayerError,
+    UnsupportedLayerError,
+    UnsupportedStructureError,
+    raise_problems,
+)
+from .mapping import Unconvertible
+from .recipe import Recipe, find_recipe
+from .registry import for_core, for_foreign
+
+
+@dataclass(slots=True)
+class Node:
+    """One place in a model.
+
+    Attributes:
+        path: where it is in the source.
+        title: the source layer's name.
+        source: the source layer; ``None`` for an axis move that stands in the target alone.
+        leaves: the source layer's arrays.
+        recipe: how the layer is made; ``None`` for a stack.
+        children: the elements, if the node is a stack.
+        first: the node that holds the same layer earlier in the model.
+        axes: on how many leading axes the target's layer is lifted.
+        absorbed: whether the target needs no layer here: an axis move whose data is so already.
+    """
+
+    path: Path
+    title: str
+    source: Any = None
+    leaves: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    children: list[Node] | None = None
+    first: Node | None = None
+    axes: int = 0
+    absorbed: bool = False
+    _entered: tuple[bool | None, tuple[int, ...] | None] = (None, None)
+    _left: bool | None = None
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, in the order of the model."""
+        yield self
+        for child in self.children or ():
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A conversion that has been thought through and not yet done.
+
+    Attributes:
+        source: the side that the model is of.
+        target: the side that it becomes one of.
+        bridge: the framework whose rows are used.
+        root: the model.
+        problems: everything that stands in the way.
+        channels_first_in: whether the framework's model takes spatial data channels first where
+            the core's takes it channels last.
+        channels_first_out: whether it gives it so.
+        example: shape of one unbatched input in the core's convention, if known.
+    """
+
+    source: Framework
+    target: Framework
+    bridge: Bridge
+    root: Node
+    problems: tuple[Problem, ...]
+    channels_first_in: bool
+    channels_first_out: bool
+    example: tuple[int, ...] | None
+
+    def require(self) -> Plan:
+        """The plan itself where it can be carried out; else raise every problem in one error."""
+        raise_problems(self.problems)
+        return self
+
+
+class _Widen(Exception):
+    """Sizes turned out to have leading axes that the first layers do not speak of."""
+
+    def __init__(self, leading: tuple[int, ...]) -> None:
+        self.leading = leading
+
+
+class Planner:
+    """Walks one model; see `make_plan`."""
+
+    def __init__(self, source: Framework, target: Framework, bridge: Bridge, stream: Stream):
+        self.source, self.target, self.bridge = source, target, bridge
+        self.outward = target is bridge
+        self.stream = stream
+        self.problems: list[Problem] = []
+        self._seen: dict[Hashable, Node] = {}
+
+    def visit(self, place: Any, path: Path, *, stacked: bool) -> Node:
+        """Plan the layer or stack at one place; problems are noted, not raised."""
+        source = self.source
+        title = source.title(place)
+        try:
+            children = source.children(place)
+        except Refusal as refusal:
+            self._note(path, title, refusal, UnsupportedStructureError)
+            return Node(path, title, place)
+        if children is None:
+            return self._layer(place, path, title, stacked)
+        return self._stack(place, children, path, title)
+
+    def _stack(self, place: Any, children: Any, path: Path, title: str) -> Node:
+        identity = self.source.identity(place)
+        first = self._seen.get(identity)
+        if first is not None:
+            return self._stack_again(place, path, title, first)
+        entry, size = self.stream.moved, self.stream.size
+        node = Node(path, title, place, children=[])
+        self._seen[identity] = node
+        assert node.children is not None
+        for index, child in enumerate(children):
+            here = (*path, "layers", index)
+            planned = self.visit(child, here, stacked=True)
+            node.children += (
+                Node(here, "axis move", recipe=move) for move in self.stream.take_moves()
+            )
+            node.children.append(planned)
+        # What the first caring layer decides holds for the data that enters the stack.
+        node._entered = (self.stream.entry if entry is None else entry, size)
+        node._left = self.stream.moved
+        return node
+
+    def _stack_again(self, place: Any, path: Path, title: str, first: Node) -> Node:
+        """The same stack a second time: the same layers, so the data has to be alike."""
+        moved, size = first._entered
+        now = self.stream.size
+        node = Node(path, title, place, children=[], first=first)
+        if self.bridge.channels_first and size != now and None not in (size, now):
+            refusal = Refusal(
+                f"is used on examples of the shapes {size} and {now}", "use two stacks"
+            )
+            self._note(path, title, refusal, UnsupportedStructureError)
+            return node
+        if moved is not None:
+            self.stream.demand(moved, self.target, self.outward)
+        for inner in first.walk():
+            if inner.recipe is not None and inner.source is not None:
+                self._advance(inner.recipe, path, title, inner.absorbed)
+        self.stream.moved = first._left if first._left is not None else self.stream.moved
+        return node
+
+    def _layer(self, place: Any, path: Path, title: str, stacked: bool) -> Node:
+        first = self._seen.get(self.source.identity(place))
+        node = Node(path, title, place, first=first)
+        self._seen.setdefault(self.source.identity(place), node)
+        try:
+            node.leaves = first.leaves if first is not None else self.source.leaves(place)
+            node.recipe = recipe = self._recipe(place, path, title, node, stacked)
+            if recipe is not None:
+                node.absorbed = self.stream.absorbs(recipe, self.outward)
+                if not node.absorbed:
+                    self._meet(recipe, node)
+                self._advance(recipe, path, title, node.absorbed)
+        except Refusal as refusal:
+            self._note(path, title, refusal, UnsupportedLayerError)
+        return node
+
+    def _recipe(
+        self, place: Any, path: Path, title: str, node: Node, stacked: bool
+    ) -> Recipe | None:
+        if self.outward and self.stream.size is None:
+            declared = getattr(place, "in_size", None)
+            if declared is not None:
+                self.stream.guess(tuple(declared))
+        first = node.first.recipe if node.first is not None else None
+        if node.first is not None and (first is None or not self.outward or not first.sized):
+            return first
+        found = find_recipe(
+            self.source,
+            self.target,
+            self.bridge,
+            place,
+            node.leaves,
+            example=self.stream.size,
+            path=path,
+            stacked=stacked,
+        )
+        if isinstance(found, Recipe):
+            if first is not None and found.target_options != first.target_options:
+                raise Refusal(
+                    "is used on examples of different shapes, and becomes another layer for each",
+                    "use two layers",
+                    UnsupportedStructureError,
+                )
+            return first or found
+        if isinstance(found, Unconvertible):
+            reason = f"has no counterpart: {found.reason}"
+            self._note(path, title, Refusal(reason, found.advice), UnsupportedLayerError)
+        elif found is None:
+            self._unknown(place, path, title)
+        else:
+            self.problems += found
+        return None
+
+    def _unknown(self, place: Any, path: Path, title: str) -> None:
+        if self.source.holds_layers(place):
+            self._note(
+                path,
+                title,
+                Refusal(
+                    "has a forward of its own around the layers it holds",
+                    "convert its parts one by one, or register_layer_mapping for this class",
+                ),
+                UnsupportedStructureError,
+            )
+            return
+        framework = self.bridge.name
+        advice = f"register_layer_mapping(LayerMapping(..., {framework!r}, ...)) teaches it"
+        parent = self.source.key(place)
+        bases = parent.__mro__[1:] if isinstance(parent, type) else ()
+        known = [base.__name__ for base in bases if self._is_known(base)]
+        reason = f"no row names exactly this layer for {self.bridge.label}"
+        if known:
+            reason += f" (it extends {known[0]}, and may compute something else)"
+        self._note(path, title, Refusal(reason, advice), UnmappedLayerError)
+
+    def _is_known(self, key: Hashable) -> bool:
+        found = for_core(self.bridge, key) if self.outward else for_foreign(self.bridge, key)
+        return bool(found)
+
+    def _meet(self, recipe: Recipe, node: Node) -> None:
+        """Have the data as the framework's layer takes it: channels where, axes how many."""
+        if not self.bridge.channels_first:
+            return
+        size = self.stream.size
+        rank = recipe.example_rank
+        if self.outward and rank is not None and size is not None:
+            if len(size) < rank:
+                raise Refusal(
+                    f"takes {rank} axes for one example and gets the shape {size}",
+                    "pass sample_input",
+                    MissingShapeError,
+                )
+            node.axes = len(size) - rank
+        if recipe.channels != "any" and (size is None or len(size) > 1):
+            self.stream.demand(recipe.channels == "first", self.target, self.outward)
+
+    def _advance(self, recipe: Recipe, path: Path, title: str, absorbed: bool) -> None:
+        """Carry the shape of the example past a layer."""
+        if absorbed and not self.outward:
+            return  # the framework's data turned, the core's did not
+        size = self.stream.size
+        if size is None:
+            if self.outward:
+                self.stream.size = recipe.declared_out
+                self.stream.guessed = True
+            return
+        try:
+            self.stream.size = recipe.output_size(size)
+        except ValueError as error:
+            declared = recipe.declared_in
+            if (
+                self.stream.guessed
+                and self.stream.example is not None
+                and declared is not None
+                and len(declared) > len(size)
+                and declared[-1:] == size[-1:]
+            ):
+                raise _Widen(declared[: len(declared) - len(size)]) from None
+            self.stream.size = recipe.declared_out
+            refusal = Refusal(str(error), "pass a sample_input that fits, channels last, unbatched")
+            kind = UnsupportedStructureError if self.outward else MissingShapeError
+            self._note(path, title, refusal, kind)
+
+    def _note(self, path: Path, title: str, refusal: Refusal, error: type[InteropError]) -> None:
+        self.problems.append(
+            Problem(path, title, refusal.error or error, refusal.reason, refusal.advice)
+        )
+
+
+def make_plan(
+    model: Any,
+    source: Framework,
+    target: Framework,
+    bridge: Bridge,
+    *,
+    example: tuple[int, ...] | None = None,
+    channels: str = "native",
+) -> Plan:
+    """Plan the conversion of a model.
+
+    Args:
+        model: a node of the source side.
+        source: the side that the model is of.
+        target: the side that it shall be of; one of the two is ``bridge``.
+        bridge: the framework whose rows are used.
+        example: shape of one unbatched input in the core's convention.
+        channels: ``"native"`` for a channels-first framework's own convention at both ends,
+            ``"last"`` for the core's.
+
+    Returns:
+        The plan, with every problem found; nothing is raised for them.
+    """
+    stream = Stream(example, moved=False if channels == "last" else None)
+    planner, root = _walk(model, source, target, bridge, stream)
+    stream = planner.stream
+    before = stream.take_moves()
+    if channels == "last" and bridge.channels_first:
+        stream.demand(False, target, planner.outward)
+    after = stream.take_moves()
+    if before or after:
+        nodes = [
+            [Node((), "axis move", recipe=move) for move in moves] for moves in (before, after)
+        ]
+        if root.children is None:
+            root = Node((), root.title, children=[*nodes[0], root, *nodes[1]])
+        else:
+            root.children += nodes[1]
+    return Plan(
+        source,
+        target,
+        bridge,
+        root,
+        tuple(planner.problems),
+        bool(stream.entry),
+        bool(stream.moved),
+        stream.example,
+    )
+
+
+def _walk(
+    model: Any, source: Framework, target: Framework, bridge: Bridge, stream: Stream
+) -> tuple[Planner, Node]:
+    """Visit the whole model; once more where sizes turn out to have more axes than guessed."""
+    planner = Planner(source, target, bridge, stream)
+    try:
+        return planner, planner.visit(model, (), stacked=False)
+    except _Widen as widen:
+        return _walk(model, source, target, bridge, stream.widened(widen.leading))

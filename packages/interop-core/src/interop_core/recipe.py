@@ -1,0 +1,351 @@
+"""How one layer becomes its counterpart: the row, applied to one configuration.
+
+Layers of equal configuration share a recipe, so that a model of many equal layers is thought
+through once. Imports `bridge`, `registry`, `options` and the core's abstract construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from .bridge import Bridge, Build, Framework
+from .errors import (
+    ConversionError,
+    InteropError,
+    MissingShapeError,
+    Path,
+    Problem,
+    Refusal,
+    UnsupportedConfigurationError,
+    UnsupportedStructureError,
+)
+from .graph import leaves as core_leaves
+from .layout import Layout
+from .mapping import Channels, Config, Context, LayerMap, LayerMapping, Side, Unconvertible
+from .nn.init import abstract
+from .options import CORE_IGNORED, Translation, parameters
+from .registry import for_core, for_foreign, version
+
+Size = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Arrays of a source layer that become arrays of its counterpart."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How layers of one configuration are converted.
+
+    Attributes:
+        title: the target layer's name.
+        moves: which arrays become which.
+        build: makes the target layer out of the moved arrays, in the order of the moves.
+        core: the core layer without arrays; it knows its sizes.
+        options: the core layer's configuration.
+        channels: the layer's channel convention on a channels-first framework.
+        example_rank: rank of the one example that the foreign layer takes, if it takes just one.
+        entry: the row or mapping.
+        target_options: what the target layer is constructed with.
+    """
+
+    title: str
+    moves: tuple[Move, ...]
+    build: Build
+    core: Any = None
+    options: Config | None = None
+    channels: Channels = "any"
+    example_rank: int | None = None
+    entry: LayerMap | LayerMapping | None = None
+    target_options: Config | None = None
+
+    @property
+    def sized(self) -> bool:
+        """Whether the target's options may depend on the shape of the example."""
+        return isinstance(self.entry, LayerMap) and self.entry.sized
+
+    @property
+    def declared_in(self) -> Size | None:
+        """The layer's own ``in_size``, where it has one."""
+        return _size(getattr(self.core, "in_size", None))
+
+    @property
+    def declared_out(self) -> Size | None:
+        """The layer's own ``out_size``, where it has one."""
+        return _size(getattr(self.core, "out_size", None))
+
+    def output_size(self, size: Size) -> Size | None:
+        """Shape of the output for an unbatched input of this shape; `ValueError` for a misfit."""
+        function = getattr(self.core, "output_size", None)
+        return _size(function(size)) if function is not None else self.declared_out
+
+
+def _size(value: Any) -> Size | None:
+    return None if value is None else tuple(value)
+
+
+_recipes: dict[Hashable, Recipe] = {}
+_RECIPES_KEPT = 4096
+
+
+def find_recipe(
+    source: Framework,
+    target: Framework,
+    bridge: Bridge,
+    place: Any,
+    leaves: Mapping[str, Any],
+    *,
+    example: Size | None,
+    path: Path,
+    stacked: bool,
+) -> Recipe | Unconvertible | list[Problem] | None:
+    """The recipe for a layer; or why there is none.
+
+    Returns:
+        The recipe; an `Unconvertible` that says why the layer has no counterpart; the problems
+        of its configuration or arrays; or ``None`` for a layer that no row names.
+
+    Raises:
+        Refusal: for a problem that is not one of a single option or array.
+    """
+    config = source.config(place)
+    outward = target is bridge
+    key: Hashable = (
+        bridge.name,
+        outward,
+        stacked,
+        version(),
+        source.key(place),
+        example,
+        tuple(config.values()),
+        tuple(
+            [
+                (n, a.shape, a.dtype, type(a)) if hasattr(a, "dtype") else n
+                for n, a in leaves.items()
+            ]
+        ),
+    )
+    try:
+        known = _recipes.get(key)
+    except TypeError:  # an option that cannot be hashed, such as a mask
+        key, known = None, None
+    if known is not None:
+        return known
+    maker = _Maker(source, target, bridge, place, leaves, example, path)
+    made = maker.make(config, stacked)
+    if isinstance(made, Recipe) and key is not None and isinstance(made.entry, LayerMap):
+        if len(_recipes) >= _RECIPES_KEPT:
+            _recipes.clear()
+        _recipes[key] = made
+    return made
+
+
+class _Maker:
+    """Works out one recipe; see `find_recipe`."""
+
+    def __init__(
+        self,
+        source: Framework,
+        target: Framework,
+        bridge: Bridge,
+        place: Any,
+        leaves: Mapping[str, Any],
+        example: Size | None,
+        path: Path,
+    ) -> None:
+        self.source, self.target, self.bridge = source, target, bridge
+        self.outward = target is bridge
+        self.place, self.leaves, self.example, self.path = place, leaves, example, path
+        self.title = source.title(place)
+        self.problems: list[Problem] = []
+
+    def make(
+        self, config: dict[str, Any], stacked: bool
+    ) -> Recipe | Unconvertible | list[Problem] | None:
+        config["example"] = self.example
+        for name, array in self.leaves.items():
+            config[f"{name}.shape"] = tuple(getattr(array, "shape", ()))
+        entry = self._entry(config)
+        if entry is None or isinstance(entry, Unconvertible):
+            return entry
+        if isinstance(entry, LayerMapping):
+            return self._by_hand(entry)
+        if stacked and entry.alone:
+            raise Refusal(
+                f"cannot stand inside a stack: {entry.alone}",
+                "convert it on its own",
+                UnsupportedStructureError,
+            )
+        if not self.outward and self.bridge.lifted(self.place) and entry.example_rank is None:
+            raise Refusal(
+                "is lifted over leading axes, which its counterpart does not leave apart",
+                error=UnsupportedStructureError,
+            )
+        recipe = self._by_row(entry, config)
+        return self.problems or recipe
+
+    def _entry(self, config: Config) -> LayerMap | LayerMapping | Unconvertible | None:
+        key = self.source.key(self.place)
+        if self.outward:
+            return for_core(self.bridge, key)
+        entries = for_foreign(self.bridge, key)
+        if isinstance(entries, Unconvertible):
+            return entries
+        if not entries:
+            return None
+        for entry in entries:
+            if isinstance(entry, LayerMapping) or entry.select(config):
+                return entry
+        raise Refusal("no row takes this configuration", error=UnsupportedConfigurationError)
+
+    def _by_hand(self, mapping: LayerMapping) -> Recipe:
+        context = Context(self.bridge.name, self.path, self.example)
+        source, target, place = self.source, self.target, self.place
+        if self.outward:
+
+            def build(_: Any) -> Any:
+                return target.adopt(mapping.to_foreign(source.lend(place), context))
+
+            return Recipe(mapping.foreign_type.__name__, (), build, core=place, entry=mapping)
+        # The core layer has to exist for its sizes to be known: the layers behind it need them.
+        made = mapping.to_bst(source.lend(place), context)
+        return Recipe(mapping.bst_type.__name__, (), lambda _: made, core=made, entry=mapping)
+
+    def _by_row(self, row: LayerMap, config: Config) -> Recipe | None:
+        side: Side = "core" if self.outward else "foreign"
+        ignored = frozenset(CORE_IGNORED.names) if self.outward else self.bridge.ignored
+        translation = Translation(row, side, config, ignored)
+        for error, name, value, refusal in translation.errors():
+            self._note(error, refusal, name, value)
+        if self.problems:
+            return None
+        options = {n: v for n, v in translation.options.items() if not n.endswith(".shape")}
+        core_options: Config = config
+        if not self.outward:
+            core_options = {**parameters(row.core), **options, "example": self.example}
+        core = self._abstract_core(row, core_options)
+        if core is None:
+            return None
+        moves = self._moves(row, core_options, core)
+        if moves is None:
+            return None
+        names = tuple(name for move in moves for name in move.target)
+        cls = row.foreign if self.outward else row.core
+        return Recipe(
+            self.bridge_title(row),
+            moves,
+            self.target.builder(cls, options, names),
+            core,
+            core_options,
+            row.channels_at(core_options),
+            row.example_rank(core_options) if row.example_rank else None,
+            row,
+            options,
+        )
+
+    def bridge_title(self, row: LayerMap) -> str:
+        """Name of the row's layer on the target side."""
+        layer: Any = row.foreign if self.outward else row.core
+        prefix = f"{self.target.name}."
+        return prefix + (getattr(layer, "__name__", None) or type(layer).__name__)
+
+    def _abstract_core(self, row: LayerMap, options: Config) -> Any:
+        known = parameters(row.core)
+        try:
+            with abstract():
+                return row.core(**{name: options[name] for name in known if name in options})
+        except (ValueError, TypeError, AssertionError) as error:
+            kind = UnsupportedConfigurationError if self.outward else MissingShapeError
+            advice = "" if self.outward else "pass a sample_input that fits, unbatched"
+            self._note(kind, Refusal(f"{row.core.__name__} does not take this: {error}", advice))
+            return None
+
+    def _moves(self, row: LayerMap, options: Config, core: Any) -> tuple[Move, ...] | None:
+        moves = []
+        for entry in row.leaves:
+            if entry.when(options):
+                layout = entry.at(options)
+                if self.outward:
+                    moves.append(Move(entry.core, entry.foreign, layout))
+                else:
+                    moves.append(Move(entry.foreign, entry.core, layout.inverse))
+        expected = {n for move in moves for n in move.source}
+        given = set(self.leaves) - (set(row.transient) if self.outward else set())
+        if expected != given:
+            parts = []
+            if given - expected:
+                parts.append(f"holds {', '.join(sorted(given - expected))}, which no row names")
+            if expected - given:
+                parts.append(f"lacks {', '.join(sorted(expected - given))}")
+            self._note(self._misfit(), Refusal(" and ".join(parts)))
+            return None
+        shapes = {name: tuple(array.shape) for name, array in core_leaves(core).items()}
+        for move in moves:
+            self._check_arrays(move, shapes)
+        return tuple(moves)
+
+    def _check_arrays(self, move: Move, core_shapes: Mapping[str, Size]) -> None:
+        for name in move.source:
+            array = self.leaves[name]
+            if not isinstance(array, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
+                self._note(ConversionError, _not_an_array(name, array), name, type(array))
+                return
+        shapes = tuple(tuple(self.leaves[name].shape) for name in move.source)
+        try:
+            if self.outward:
+                wanted = tuple(core_shapes[name] for name in move.source)
+                got = shapes
+            else:
+                wanted = tuple(core_shapes[name] for name in move.target)
+                got = move.layout.shapes(shapes)
+            if got != wanted:
+                raise Refusal(f"its configuration asks for {wanted}, and it holds {got}")
+            dtypes = {self.leaves[name].dtype for name in move.source}
+            if len(dtypes) > 1 and len(move.target) < len(move.source):
+                raise Refusal(f"arrays of {' and '.join(sorted(map(str, dtypes)))} would be joined")
+        except Refusal as refusal:
+            names = ", ".join(move.source)
+            reason = f"{names} of shape {', '.join(map(str, shapes))}: {refusal.reason}"
+            self._note(self._misfit(), Refusal(reason, refusal.advice), move.source[0])
+
+    def _misfit(self) -> type[InteropError]:
+        return getattr(self.source, "misfit", ConversionError)
+
+    def _note(
+        self,
+        error: type[InteropError],
+        refusal: Refusal,
+        field: str | None = None,
+        value: Any = None,
+    ) -> None:
+        self.problems.append(
+            Problem(
+                self.path,
+                self.title,
+                refusal.error or error,
+                refusal.reason,
+                refusal.advice,
+                field,
+                value,
+            )
+        )
+
+
+def _not_an_array(name: str, value: Any) -> Refusal:
+    unit = getattr(value, "unit", None)
+    if unit is not None:
+        return Refusal(
+            f"{name} carries the unit {unit}, which the other side cannot hold",
+            "divide the weight by its unit first",
+        )
+    return Refusal(f"{name} is a {type(value).__name__}, not an array")
