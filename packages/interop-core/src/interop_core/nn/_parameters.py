@@ -26,7 +26,7 @@ class Given(init.Initializer):
     configuration.
 
     Args:
-        dtype: the dtype of the array.
+        array_dtype: the dtype of the array.
 
     Example:
         >>> with init.abstract():
@@ -34,8 +34,8 @@ class Given(init.Initializer):
         ShapeDtypeStruct(shape=(2, 3), dtype=bfloat16)
     """
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(self, array_dtype: Any) -> None:
+        self.array_dtype = np.dtype(array_dtype)
 
     def __call__(self, size: Any, dtype: Any = None) -> Any:
         """Give the shape inside `init.abstract`; there is nothing to compute an array from.
@@ -44,7 +44,7 @@ class Given(init.Initializer):
             ValueError: outside of `init.abstract`.
         """
         if ABSTRACT.get():
-            return _abstract_array(init.to_size(size) or (), dtype or self.dtype)
+            return _abstract_array(init.to_size(size) or (), dtype or self.array_dtype)
         raise ValueError(
             "The layer that this argument comes from was built around an array, which is in its "
             "state now: pass an initializer or an array instead."
