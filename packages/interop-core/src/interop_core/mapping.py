@@ -94,6 +94,30 @@ class Only:
     advice: str = ""
 
 
+def _any_value(_: Any, __: Config) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An option of one side that the other has no word for and need not have one.
+
+    Attributes:
+        side: whose option it is.
+        name: the option.
+        value: what it is given on the way in.
+        check: called with a value on the way out and its side's configuration; raises `Refusal`
+            for a value that the layer's counterpart does not stand for.
+        reason: why leaving it out changes nothing, for the documentation.
+    """
+
+    side: Side
+    name: str
+    value: Any
+    check: Callable[[Any, Config], None] = _any_value
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """Options of one side that change nothing of the function computed, by name and reason."""
@@ -217,7 +241,7 @@ class LayerMap:
 
     core: type
     foreign: Any
-    options: tuple[Opt | Only | Ignored, ...] = ()
+    options: tuple[Opt | Only | Given | Ignored, ...] = ()
     leaves: tuple[Leaf, ...] = ()
     cases: tuple[Case, ...] = field(default=(), kw_only=True)
     foreign_cases: tuple[Case, ...] = field(default=(), kw_only=True)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from .errors import InteropError, Refusal, UnsupportedConfigurationError
-from .mapping import Config, Ignored, LayerMap, Only, Opt, Side
+from .mapping import Config, Given, Ignored, LayerMap, Only, Opt, Side
 
 REQUIRED = inspect.Parameter.empty
 """Stands for the default of a parameter that has none."""
@@ -90,6 +90,9 @@ class Translation:
                 self._translate(option, source, config)
             elif isinstance(option, Ignored):
                 seen.update(option.names if option.side == source else ())
+            elif isinstance(option, Given) and option.side == source:
+                seen.add(option.name)
+                self._check(option, config)
             elif option.side == source:
                 seen.add(option.name)
                 self._require(option, config)
@@ -116,6 +119,13 @@ class Translation:
             clash = f"{here}={value!r} asks for {there}={result!r}, another option for "
             self._complain(here, value, Refusal(clash + repr(self.options[there])))
         self.options[there] = result
+
+    def _check(self, option: Given, config: Config) -> None:
+        value = config.get(option.name)
+        try:
+            option.check(value, config)
+        except Refusal as refusal:
+            self._complain(option.name, value, refusal)
 
     def _require(self, option: Only, config: Config) -> None:
         value = config.get(option.name, option.value)
