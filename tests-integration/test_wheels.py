@@ -108,6 +108,25 @@ for short, convert in dict(nnx=to_nnx, linen=to_linen, equinox=to_equinox).items
 """
 
 
+ANNOUNCED = """\
+from interop_core.api import explain, supported_layers
+from interop_core.discovery import find_bridge, framework_names
+
+assert "announced" in framework_names()
+bridge = find_bridge("announced")
+assert bridge.label == "Announced"
+assert "Linear" in supported_layers("announced")["announced"]
+stack = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+assert "announced.Linear" in str(explain(stack, to="announced")), explain(stack, to="announced")
+
+from interop_announced import from_announced, to_announced
+
+converted = to_announced(stack)
+np.testing.assert_allclose(converted(x), stack(x), rtol=1e-5, atol=1e-6)
+np.testing.assert_array_equal(from_announced(converted)(x), stack(x))
+"""
+
+
 def uv(words: Sequence[str | Path], **extra: str) -> str:
     """What a uv command prints; its errors become the test's message."""
     env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
@@ -128,12 +147,15 @@ def uv(words: Sequence[str | Path], **extra: str) -> str:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """All wheels, built once with the build backend of this environment."""
     place = tmp_path_factory.mktemp("wheels")
-    built = {}
-    for package in PACKAGES:
-        words = ["build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
-        uv([*words, "--out-dir", place / package, ROOT / "packages" / package])
-        (built[package],) = (place / package).glob("*.whl")
-    return built
+    return {name: build(ROOT / "packages" / name, place / name) for name in PACKAGES}
+
+
+def build(package: Path, out: Path) -> Path:
+    """The wheel of a package, built without fetching anything."""
+    words = ["build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
+    uv([*words, "--out-dir", out, package])
+    (wheel,) = out.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +261,13 @@ def test_the_umbrella_with_everything_converts_everywhere(
             f"from interop_{short} import", "from brainstate_interop import"
         )
         check(python, MODEL + program + BACK)
+
+
+def test_a_strangers_bridge_is_found_through_its_entry_point(
+    wheels: dict[str, Path], pins: Path, tmp_path: Path
+) -> None:
+    script = ROOT / "scripts" / "new-bridge"
+    subprocess.run([sys.executable, script, "announced", "--into", tmp_path], check=True)
+    wheel = build(tmp_path / "interop-announced", tmp_path / "wheel")
+    python = install(tmp_path / "venv", pins, [wheels["interop-core"], wheel])
+    check(python, MODEL + ANNOUNCED)
