@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import jax
 
+from .errors import Refusal
 from .mapping import Config, LayerMap, Unconvertible
 
 Build = Callable[[Sequence[Any]], Any]
@@ -138,11 +139,39 @@ class Skeleton:
 
     Attributes:
         structure: the tree.
-        order: for each leaf of the tree, the position of its array among those given.
+        leaves: the tree's leaves; those that are arrays are replaced.
+        places: for each array, in the order they are given, its place among the leaves.
     """
 
     structure: jax.tree_util.PyTreeDef
-    order: tuple[int, ...]
+    leaves: tuple[Any, ...]
+    places: tuple[int, ...]
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
-        return jax.tree_util.tree_unflatten(self.structure, [arrays[i] for i in self.order])
+        leaves = list(self.leaves)
+        for place, array in zip(self.places, arrays, strict=True):
+            leaves[place] = array
+        return jax.tree_util.tree_unflatten(self.structure, leaves)
+
+
+def skeleton_of(layer: Any, names: tuple[str, ...], keep: Callable[[Any], bool]) -> Skeleton:
+    """Take the arrays out of an abstract layer.
+
+    Args:
+        layer: a pytree; its arrays may be abstract.
+        names: the arrays' dotted names, in the order they will be given.
+        keep: whether a leaf is no array but part of the configuration, and stays as it is.
+
+    Raises:
+        Refusal: where the layer's arrays are not those named.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(layer)
+    found = {
+        jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"): place
+        for place, (path, leaf) in enumerate(paths)
+        if not keep(leaf)
+    }
+    if found.keys() != set(names):
+        held = ", ".join(sorted(found))
+        raise Refusal(f"{type(layer).__name__} holds {held}, and its row names {', '.join(names)}")
+    return Skeleton(structure, tuple(leaf for _, leaf in paths), tuple(found[n] for n in names))

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 from flax import nnx
-from interop_core.bridge import Build, Skeleton
+from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import Refusal
 from interop_core.functions import function_of, is_function, keywords_of, name_of, with_keywords
@@ -94,15 +93,7 @@ class Nnx:
             # Random streams belong to the trace that they are made in.
             return target(**options, **({"rngs": nnx.Rngs(0)} if takes_rngs else {}))
 
-        skeleton = nnx.eval_shape(make)
-        paths, structure = jax.tree_util.tree_flatten_with_path(skeleton)
-        position = {name: i for i, name in enumerate(names)}
-        held = [_dotted(path) for path, _ in paths]
-        if sorted(held) != sorted(names):
-            raise Refusal(
-                f"{target.__name__} holds {sorted(held)}, and the row names {sorted(names)}"
-            )
-        return Skeleton(structure, tuple(position[name] for name in held))
+        return skeleton_of(nnx.eval_shape(make), names, lambda leaf: not hasattr(leaf, "shape"))
 
     def stack(self, layers: Sequence[Any]) -> nnx.Sequential:
         """An `nnx.Sequential`."""
@@ -144,7 +135,3 @@ def _variables(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield prefix + name, part.get_value()
         elif not isinstance(part, nnx.RngState):
             raise Refusal(f"{prefix}{name} is a {type(part).__name__}, which no row carries over")
-
-
-def _dotted(path: Sequence[Any]) -> str:
-    return jax.tree_util.keystr(tuple(path), simple=True, separator=".").removesuffix(".value")
