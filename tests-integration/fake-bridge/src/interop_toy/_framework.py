@@ -36,17 +36,16 @@ class ToyBridge:
 
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no layer."""
-        if not isinstance(model, stand_in.Layer):
+        if not _is_layer(model):
             raise not_a_model(model, self.label)
 
     def key(self, node: Any) -> Hashable:
         """The exact class, or the function that the element is."""
-        return type(node) if isinstance(node, stand_in.Layer) else function_of(node)
+        return _class_of(node) if _is_layer(node) else function_of(node)
 
     def title(self, node: Any) -> str:
         """``toy.Linear``; a function's own name."""
-        is_layer = isinstance(node, stand_in.Layer)
-        return f"{self.name}.{type(node).__name__}" if is_layer else name_of(node)
+        return f"{self.name}.{type(node).__name__}" if _is_layer(node) else name_of(node)
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer."""
@@ -62,14 +61,14 @@ class ToyBridge:
 
     def config(self, node: Any) -> dict[str, Any]:
         """The constructor's parameters that the layer keeps."""
-        if not isinstance(node, stand_in.Layer):
+        if not _is_layer(node):
             return keywords_of(node)
         held = vars(node)
-        return {name: held[name] for name in parameters(type(node)) if name in held}
+        return {name: held[name] for name in parameters(_class_of(node)) if name in held}
 
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The layer's arrays by name."""
-        if not isinstance(node, stand_in.Layer):
+        if not _is_layer(node):
             return {}
         held = vars(node)
         return {name: held[name] for name in ARRAYS if held.get(name) is not None}
@@ -85,7 +84,7 @@ class ToyBridge:
         blank = {**dict.fromkeys(ARRAYS), **options}
 
         def build(arrays: Sequence[Any]) -> Any:
-            layer = object.__new__(target)
+            layer: Any = object.__new__(target)
             vars(layer).update(blank, **dict(zip(names, arrays, strict=True)))
             return layer
 
@@ -110,3 +109,11 @@ class ToyBridge:
     def adopt(self, layer: Any) -> Any:
         """The layer."""
         return layer
+
+
+def _is_layer(node: Any) -> bool:
+    return isinstance(node, stand_in.Layer)
+
+
+def _class_of(node: Any) -> Any:
+    return type(node)
