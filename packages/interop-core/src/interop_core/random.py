@@ -245,7 +245,7 @@ def get_key_data() -> jax.Array:
         ...     get_key_data().tolist()
         [0, 3]
     """
-    return cast("jax.Array", jax.random.key_data(DEFAULT.value))
+    return jax.random.key_data(DEFAULT.value)
 
 
 def clone_rng(seed_or_key: SeedOrKey | None = None, clone: bool = True) -> RandomState:

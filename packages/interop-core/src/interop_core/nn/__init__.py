@@ -63,9 +63,12 @@ from ._group_norm import GroupNorm
 from ._linear import Linear
 from ._module import ElementWiseBlock, Module
 from ._normalization import LayerNorm, RMSNorm
+from ._param import Const, Param
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._recurrent import LSTMCell, RNNCell
+from ._regularization import L1Reg, L2Reg, Regularization
 from ._sequential import Sequential
+from ._transform import IdentityT, SoftplusT, Transform
 
 __all__ = [
     # base
@@ -73,6 +76,15 @@ __all__ = [
     "Module",
     "Sequential",
     "init",
+    # parameters
+    "Const",
+    "Param",
+    "IdentityT",
+    "SoftplusT",
+    "Transform",
+    "L1Reg",
+    "L2Reg",
+    "Regularization",
     # collective
     "call_all_fns",
     "call_order",

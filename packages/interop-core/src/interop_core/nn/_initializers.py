@@ -12,11 +12,14 @@ from jax import numpy as jnp
 
 from .. import environ, random
 from .._abstract import ABSTRACT
-from .._content import Content
+from .._content import fingerprint, same
 from .._pretty import call_text
 from ..state import State
 
 Size = tuple[int, ...]
+
+# JAX publishes its constructor without types.
+_shape_dtype: Any = jax.ShapeDtypeStruct
 
 
 @contextmanager
@@ -83,9 +86,13 @@ def are_broadcastable_shapes(shape1: Sequence[int], shape2: Sequence[int]) -> bo
 class Initializer:
     """The base class of initializers: objects that make an array of a given shape.
 
-    A subclass defines `make`. Two initializers are equal when they have the same class and
-    arguments, so layers that are built alike are alike.
+    A subclass keeps its arguments as attributes, does not change them, and defines `make`. Two
+    initializers are equal when they have the same class and arguments, so layers that are built
+    alike are alike.
     """
+
+    compares_by_content = True
+    _hash: int
 
     def __call__(self, size: int | Sequence[int], dtype: Any = None) -> Any:
         """Make an array.
@@ -100,14 +107,10 @@ class Initializer:
         shape = to_size(size) or ()
         dtype = environ.dftype() if dtype is None else dtype
         if ABSTRACT.get():
-            return jax.ShapeDtypeStruct(self.shape(shape), dtype)
+            return _shape_dtype(shape, jax.dtypes.canonicalize_dtype(dtype))
         return self.make(shape, dtype)
 
-    def shape(self, size: Size) -> Size:
-        """Give the shape that `make` returns for a size; the size itself unless overridden."""
-        return size
-
-    def make(self, size: Size, dtype: Any) -> jax.Array:
+    def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
         raise NotImplementedError(f"{type(self).__name__} does not define make().")
 
@@ -117,44 +120,42 @@ class Initializer:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if type(self) is not type(other):
+        if not isinstance(other, Initializer) or type(self) is not type(other):
             return False
-        return Content(self.__dict__) == Content(other.__dict__)
+        return same(self._arguments(), other._arguments())
 
     def __hash__(self) -> int:
-        return hash((type(self), Content(self.__dict__)))
+        # Arguments do not change, and a model is hashed at every call of a jitted function.
+        known = self.__dict__.get("_hash")
+        if known is None:
+            known = self._hash = hash((type(self), fingerprint(self._arguments())))
+        return known
 
     def __repr__(self) -> str:
-        shown = {k: v for k, v in self._arguments().items() if k not in ("unit", "seed")}
+        shown = {k: v for k, v in self._arguments().items() if v is not None}
         return call_text(type(self).__name__, shown)
 
 
-class _Seeded(Initializer):
+class Seeded(Initializer):
     """An initializer that draws: from the default generator, or from its own where it has a seed.
 
     Args:
-        seed: seed or key of its own; successive calls give different arrays, as published.
+        seed: seed or key of its own. Successive calls of one initializer give different arrays.
         unit: the physical unit of the result; None for plain numbers.
     """
 
     def __init__(self, seed: Any, unit: Any) -> None:
         self.seed = seed
         self.unit = unit
-        self._rng = random.DEFAULT if seed is None else random.RandomState(seed)
+        self._rng: random.RandomState | None = None
 
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if type(self) is not type(other):
-            return False
-        assert isinstance(other, _Seeded)
-        return Content(self._arguments()) == Content(other._arguments())
-
-    def __hash__(self) -> int:
-        return hash((type(self), Content(self._arguments())))
-
-    def _key(self) -> jax.Array:
-        return self._rng.split_key()
+    def key(self) -> jax.Array:
+        """Draw the key for one array."""
+        if self.seed is None:
+            return random.DEFAULT.fixed_key()
+        if self._rng is None:
+            self._rng = random.RandomState(self.seed)
+        return self._rng.fixed_key()
 
 
 def with_unit(array: Any, unit: Any) -> Any:
@@ -176,9 +177,9 @@ class ZeroInit(Initializer):
     def __init__(self, unit: Any = None) -> None:
         self.unit = unit
 
-    def make(self, size: Size, dtype: Any) -> jax.Array:
+    def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        return with_unit(jnp.zeros(size, dtype), self.unit)  # type: ignore[no-any-return]
+        return with_unit(jnp.zeros(size, dtype), self.unit)
 
 
 class Constant(Initializer):
@@ -195,9 +196,46 @@ class Constant(Initializer):
     def __init__(self, value: Any = 1.0) -> None:
         self.value = value
 
-    def make(self, size: Size, dtype: Any) -> jax.Array:
+    def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
         return jnp.full(size, self.value, dtype)
+
+
+class Identity(Initializer):
+    """The identity matrix, which may have more rows or columns, times a value.
+
+    Args:
+        value: a number, or an array that broadcasts to the matrix.
+        unit: the physical unit of the result; None for plain numbers.
+
+    Example:
+        >>> Identity(2.0)((2, 3)).tolist()
+        [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    """
+
+    def __init__(self, value: Any = 1.0, unit: Any = None) -> None:
+        self.value = value
+        self.unit = unit
+
+    def __call__(self, size: int | Sequence[int], dtype: Any = None) -> Any:
+        """Make a matrix.
+
+        Args:
+            size: its shape; one number makes it square.
+            dtype: its dtype; the default is `environ.dftype()`.
+
+        Raises:
+            ValueError: if the shape has more than two axes.
+        """
+        shape = to_size(size) or ()
+        if len(shape) not in (1, 2):
+            raise ValueError(f"The identity is a matrix; it has no shape {shape}.")
+        return super().__call__(shape * 2 if len(shape) == 1 else shape, dtype)
+
+    def make(self, size: Size, dtype: Any) -> Any:
+        """Compute the array."""
+        value = jnp.asarray(self.value, dtype)
+        return with_unit(jnp.eye(size[0], size[1], dtype=dtype) * value, self.unit)
 
 
 def param(
@@ -240,10 +278,10 @@ def param(
     if isinstance(parameter, State):
         value = _fit(parameter.value, size, batch_size)
         return parameter if value is parameter.value else parameter.replace(value)
-    if np.isscalar(parameter) or isinstance(parameter, np.generic):
-        if isinstance(parameter, str | bytes) or not allow_scalar:
+    if isinstance(parameter, bool | int | float | complex | np.generic | str):
+        if isinstance(parameter, str) or not allow_scalar:
             raise ValueError(f"Cannot make a value of shape {size} from {parameter!r}.")
-        return _shape_of(parameter) if ABSTRACT.get() else parameter
+        return shape_of(parameter) if ABSTRACT.get() else parameter
     if hasattr(parameter, "shape") and hasattr(parameter, "dtype"):
         return _fit(parameter, size, batch_size)
     if callable(parameter):
@@ -263,7 +301,7 @@ def _call(make: Callable[..., Any], size: Size) -> Any:
     return jax.eval_shape(lambda: make(size))
 
 
-def _shape_of(value: Any) -> Any:
+def shape_of(value: Any) -> Any:
     """Give shape and dtype of an array or number, as JAX would hold it."""
     if isinstance(value, jax.ShapeDtypeStruct):
         return value
@@ -282,11 +320,11 @@ def _fit(array: Any, size: Size, batch_size: int | None) -> Any:
             f"An array of shape {shape} does not fit the shape {size} with batch {batch_size}."
         )
     if ABSTRACT.get():
-        array = _shape_of(array)
+        array = shape_of(array)
     if batch_size is None or len(shape) > len(size):
         return array
     missing = len(size) - len(shape)
     full = (int(batch_size), *(1,) * missing, *shape)
     if isinstance(array, jax.ShapeDtypeStruct):
-        return jax.ShapeDtypeStruct(full, array.dtype)
+        return _shape_dtype(full, array.dtype)
     return jnp.broadcast_to(array, full)

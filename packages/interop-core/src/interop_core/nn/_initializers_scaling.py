@@ -8,13 +8,50 @@ from typing import Any
 import jax
 from jax import numpy as jnp
 
-from ._initializers import Size, _Seeded, with_unit
+from ._initializers import Seeded, Size, with_unit
+
+_GAINS = {
+    "sigmoid": 1.0,
+    "tanh": 5.0 / 3.0,
+    "relu": math.sqrt(2.0),
+    "selu": 3.0 / 4.0,
+}
+_LINEAR = {"linear"} | {f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)}
 
 # The standard deviation of a standard normal distribution cut off at -2 and 2.
 _TRUNCATED_STD = 0.87962566103423978
 
 
-class VarianceScaling(_Seeded):
+def calculate_init_gain(nonlinearity: str, param: Any = None) -> float:
+    r"""Give the factor by which weights should be larger in front of a nonlinearity.
+
+    1 for linear layers and sigmoid, 5/3 for tanh, :math:`\\sqrt 2` for relu,
+    :math:`\\sqrt{2 / (1 + s^2)}` for leaky_relu of slope :math:`s`, 3/4 for selu.
+
+    Args:
+        nonlinearity: "linear", "conv1d" and so on, "sigmoid", "tanh", "relu", "leaky_relu", "selu".
+        param: the negative slope of leaky_relu; 0.01 by default.
+
+    Raises:
+        ValueError: for an unknown name, or a slope that is no number.
+
+    Example:
+        >>> calculate_init_gain("selu")
+        0.75
+    """
+    if nonlinearity in _LINEAR:
+        return 1.0
+    if nonlinearity in _GAINS:
+        return _GAINS[nonlinearity]
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, int | float):
+            raise ValueError(f"The negative slope must be a number, not {slope!r}.")
+        return math.sqrt(2.0 / (1 + slope**2))
+    raise ValueError(f"No gain is known for the nonlinearity {nonlinearity!r}.")
+
+
+class VarianceScaling(Seeded):
     r"""Draws with variance :math:`s / n`, so that signals keep their size from layer to layer.
 
     The number :math:`n` is the fan-in (inputs times receptive field), the fan-out or their mean.
@@ -77,10 +114,10 @@ class VarianceScaling(_Seeded):
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         return self.scale / max(1.0, fans[self.mode])
 
-    def make(self, size: Size, dtype: Any) -> jax.Array:
+    def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
         variance = self.variance(size)
-        key = self._key()
+        key = self.key()
         if self.distribution == "normal":
             draw = jax.random.normal(key, size, dtype) * math.sqrt(variance)
         elif self.distribution == "uniform":
@@ -88,7 +125,7 @@ class VarianceScaling(_Seeded):
         else:
             draw = jax.random.truncated_normal(key, -2.0, 2.0, size, dtype)
             draw = draw * (math.sqrt(variance) / _TRUNCATED_STD)
-        return with_unit(jnp.asarray(draw, dtype), self.unit)  # type: ignore[no-any-return]
+        return with_unit(jnp.asarray(draw, dtype), self.unit)
 
 
 class KaimingNormal(VarianceScaling):

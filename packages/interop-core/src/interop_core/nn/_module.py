@@ -46,8 +46,8 @@ class Module(Node):
 
     A module is a JAX pytree. Its leaves are the values of its states, each state once; everything
     else, configuration and ties included, is its structure. So it passes through ``jax.jit``,
-    ``jax.grad``, ``jax.tree.map`` and optax as it is. At the same time ``module.weight.value`` reads and
-    writes in place.
+    ``jax.grad``, ``jax.tree.map`` and optax as it is. At the same time ``module.weight.value``
+    reads and writes in place.
 
     Args:
         name: a label for the user, read-only later.
