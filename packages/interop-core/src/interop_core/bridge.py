@@ -28,10 +28,14 @@ class Framework(Protocol):
     Attributes:
         name: the short name: ``"nnx"``.
         label: the name in prose: ``"Flax NNX"``.
+        prefix: what stands before a layer's name: ``"nnx."``.
+        function_title: how a function between layers is called: ``"{}"`` for just its name.
     """
 
     name: str
     label: str
+    prefix: str
+    function_title: str
 
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no model of this framework."""

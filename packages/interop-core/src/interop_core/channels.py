@@ -46,7 +46,8 @@ class Stream:
 
     def guess(self, declared: Size) -> None:
         """Take a layer's own ``in_size`` for the shape at the entrance."""
-        self.size = self.example = (*self._leading, *declared)
+        self.size = (*self._leading, *declared)
+        self.example = self.example or self.size
         self.guessed = True
 
     def demand(self, moved: bool, target: Framework, outward: bool) -> None:

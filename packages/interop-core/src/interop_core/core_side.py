@@ -27,6 +27,8 @@ class Core:
 
     name = "nn"
     label = "the core"
+    prefix = "nn."
+    function_title = "{}"
 
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no core model."""
@@ -39,7 +41,7 @@ class Core:
 
     def title(self, node: Any) -> str:
         """``nn.Linear``."""
-        return f"nn.{type(node).__name__}" if isinstance(node, nn.Module) else name_of(node)
+        return self.prefix + type(node).__name__ if isinstance(node, nn.Module) else name_of(node)
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer."""

@@ -122,6 +122,16 @@ FLATTEN_START = Iso(_start, lambda start, _: start, "first axis")
 FLATTEN_STOP = Iso(_stop, lambda stop, _: -1 if stop is None else stop - 1, "axis behind the last")
 
 
+def _flattened(layer: nn.Flatten, size: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of one example after `nn.Flatten`.
+
+    Without ``in_size`` and from the front, its axes count the batch axis, of which there is one.
+    """
+    if layer.in_size is not None or layer.start_axis < 0:
+        return layer.output_size(size)
+    return layer.output_size((1, *size))[1:] if layer.start_axis > 0 else None
+
+
 def flatten_row(
     start: Iso = FLATTEN_START,
     stop: Iso = FLATTEN_STOP,
@@ -154,6 +164,7 @@ def flatten_row(
         ),
         refusals=refusals,
         channels="same",
+        after=_flattened,
     )
 
 

@@ -231,6 +231,8 @@ class LayerMap:
             where the core has them last.
         example_rank: rank of the one example that the foreign layer takes, for layers that take
             exactly one; ``None`` when any rank does.
+        after: shape of the output for a shape of one unbatched input, where the core layer's own
+            ``output_size`` does not say it; ``None`` for unknown.
         sized: whether the foreign layer's options depend on the shape of the example.
         alone: why the layer cannot stand inside a stack; empty when it can.
         exports: whether the core layer becomes this one; a second foreign class of one core
@@ -250,6 +252,9 @@ class LayerMap:
     transient: tuple[str, ...] = field(default=(), kw_only=True)
     channels: Channels | Callable[[Config], Channels] = field(default="same", kw_only=True)
     example_rank: Callable[[Config], int] | None = field(default=None, kw_only=True)
+    after: Callable[[Any, tuple[int, ...]], tuple[int, ...] | None] | None = field(
+        default=None, kw_only=True
+    )
     sized: bool = field(default=False, kw_only=True)
     alone: str = field(default="", kw_only=True)
     exports: bool = field(default=True, kw_only=True)

@@ -24,6 +24,7 @@ from .errors import (
     UnsupportedConfigurationError,
     UnsupportedStructureError,
 )
+from .functions import name_of
 from .graph import leaves as core_leaves
 from .layout import Layout
 from .mapping import Channels, Config, Context, LayerMap, LayerMapping, Side, Unconvertible
@@ -86,6 +87,8 @@ class Recipe:
 
     def output_size(self, size: Size) -> Size | None:
         """Shape of the output for an unbatched input of this shape; `ValueError` for a misfit."""
+        if isinstance(self.entry, LayerMap) and self.entry.after is not None:
+            return self.entry.after(self.core, size)
         function = getattr(self.core, "output_size", None)
         return _size(function(size)) if function is not None else self.declared_out
 
@@ -242,7 +245,7 @@ class _Maker:
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
         return Recipe(
-            self.bridge_title(row),
+            self._target_title(row),
             moves,
             self.target.builder(cls, options, names),
             core,
@@ -253,11 +256,12 @@ class _Maker:
             options,
         )
 
-    def bridge_title(self, row: LayerMap) -> str:
+    def _target_title(self, row: LayerMap) -> str:
         """Name of the row's layer on the target side."""
-        layer: Any = row.foreign if self.outward else row.core
-        prefix = f"{self.target.name}."
-        return prefix + (getattr(layer, "__name__", None) or type(layer).__name__)
+        layer = row.foreign if self.outward else row.core
+        if isinstance(layer, type):
+            return self.target.prefix + layer.__name__
+        return self.target.function_title.format(name_of(layer))
 
     def _abstract_core(self, row: LayerMap, options: Config) -> Any:
         known = parameters(row.core)

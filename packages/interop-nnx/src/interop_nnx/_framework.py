@@ -30,6 +30,8 @@ class Nnx:
     """Flax NNX as one side of a conversion."""
 
     name = "nnx"
+    prefix = "nnx."
+    function_title = "{}"
     label = "Flax NNX"
     rows: tuple[LayerMap, ...] = ROWS
     unconvertible: tuple[Unconvertible, ...] = UNCONVERTIBLE

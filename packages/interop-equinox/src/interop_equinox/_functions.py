@@ -1,0 +1,98 @@
+"""Rows of the layers that are plain functions, held by an `eqx.nn.Lambda`.
+
+The function sees one example, so an axis counted from the front means another one than it does in
+the core, where a batch axis stands before it.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+from interop_core import nn
+from interop_core.errors import MissingShapeError, Refusal
+from interop_core.function_rows import EXAMPLE_AXIS, activation_rows, flatten_row, move_axis_row
+from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
+
+
+def _rank(config: Config) -> int:
+    example: tuple[int, ...] | None = config["example"]
+    if example is None:
+        raise Refusal(
+            "its axes are counted from the front, and the shape of its input is not known",
+            "pass sample_input",
+            MissingShapeError,
+        )
+    return len(example)
+
+
+def _axis_of_example(axis: int, config: Config) -> int:
+    """An axis of the core as one of a single example."""
+    size = config["in_size"]
+    if axis < 0:
+        return axis
+    if size is not None:
+        return axis - len(size)
+    if axis == 0:
+        raise Refusal(
+            "axis 0 is the batch axis, which one example does not have",
+            "give the layer its in_size, or start at axis 1",
+        )
+    return axis - 1
+
+
+def _start(axis: int, config: Config) -> int:
+    return _axis_of_example(axis, config)
+
+
+def _stop(axis: int, config: Config) -> int | None:
+    last = _axis_of_example(axis, config)
+    return None if last == -1 else last + 1
+
+
+def _start_back(start: int, config: Config) -> int:
+    return start if start < 0 else start - _rank(config)
+
+
+def _stop_back(stop: int | None, config: Config) -> int:
+    if stop is None:
+        return -1
+    return stop - 1 if stop <= 0 else stop - 1 - _rank(config)
+
+
+def _all_axes(_: object, config: Config) -> int:
+    return -_rank(config)
+
+
+def _axes_back(axis: int, config: Config) -> int:
+    return axis if axis < 0 else axis - _rank(config)
+
+
+FLATTEN = flatten_row(
+    Iso(_start, _start_back, "first axis of one example"),
+    Iso(_stop, _stop_back, "axis behind the last"),
+    cases=(case(start_axis=1, input=(3, 4, 2)),),
+    refusals=(Refused("core", case(input=(3, 4, 2)), "batch axis"),),
+)
+
+RAVEL = LayerMap(
+    nn.Flatten,
+    jnp.ravel,
+    (
+        Opt("start_axis", "order", Iso(lambda _, __: "C", _all_axes, "all axes")),
+        Only("foreign", "out_sharding", None),
+    ),
+    foreign_cases=(case(input=(3, 4, 2)),),
+    refusals=(Refused("foreign", case(order="F", input=(3, 4, 2)), "order='F'"),),
+    exports=False,
+)
+
+
+IDENTITY = LayerMap(nn.Identity, eqx.nn.Identity, cases=(case(input=(3, 4)),), channels="any")
+
+ROWS: tuple[LayerMap, ...] = (
+    IDENTITY,
+    *activation_rows(EXAMPLE_AXIS),
+    FLATTEN,
+    RAVEL,
+    move_axis_row(Iso(lambda axis, _: axis, _axes_back, "from the end")),
+)

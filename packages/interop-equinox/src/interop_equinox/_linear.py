@@ -1,0 +1,69 @@
+"""Rows of the layers with one dense kernel."""
+
+from __future__ import annotations
+
+import equinox as eqx
+from interop_core import nn
+from interop_core.errors import Refusal
+from interop_core.layout import axes
+from interop_core.mapping import (
+    FEATURES,
+    HAS,
+    OUT_FEATURES,
+    Config,
+    Iso,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    leaf,
+)
+
+
+def _has_bias(config: Config) -> bool:
+    return config["b_init"] is not None
+
+
+def _vector(to: Iso) -> Iso:
+    """Sizes of vectors: Equinox also knows scalars, which have no axis at all."""
+
+    def back(value: int | str, config: Config) -> tuple[int, ...]:
+        if value == "scalar":
+            raise Refusal("'scalar' has no axis, and the core's layers have one", "use size 1")
+        size: tuple[int, ...] = to.back(value, config)
+        return size
+
+    return Iso(to.to, back, to.doc)
+
+
+LINEAR = LayerMap(
+    nn.Linear,
+    eqx.nn.Linear,
+    (
+        Opt("in_size", "in_features", _vector(FEATURES)),
+        Opt("out_size", "out_features", _vector(OUT_FEATURES)),
+        Opt("b_init", "use_bias", HAS),
+        Only("core", "w_mask", None, "multiply the weight by the mask"),
+        Only("core", "dtype", None, "cast the model and its input instead"),
+        Only("core", "precision", None, "use jax.default_matmul_precision instead"),
+    ),
+    (
+        leaf("weight.weight", "weight", axes("i o -> o i")),
+        leaf("weight.bias", "bias", when=_has_bias),
+    ),
+    cases=(
+        case(in_size=3, out_size=4),
+        case(in_size=3, out_size=4, b_init=None),
+        case(in_size=(5, 3), out_size=(5, 4)),
+        case(in_size=1, out_size=1),
+    ),
+    refusals=(
+        Refused("foreign", case(in_features="scalar", out_features=4), "'scalar' has no axis"),
+        Refused("core", case(in_size=3, out_size=4, precision="highest"), "precision='highest'"),
+    ),
+    example_rank=lambda config: 1,
+    note="Several leading axes are worked on by `Pointwise`.",
+)
+
+ROWS: tuple[LayerMap, ...] = (LINEAR,)

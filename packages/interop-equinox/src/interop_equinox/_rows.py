@@ -1,0 +1,34 @@
+"""All rows of the bridge, in the order of the documentation."""
+
+from __future__ import annotations
+
+import equinox as eqx
+from interop_core import nn
+from interop_core.mapping import LayerMap, Unconvertible
+
+from . import _conv, _dropout, _embedding, _functions, _linear, _norm, _pooling, _recurrent
+
+ROWS: tuple[LayerMap, ...] = (
+    *_linear.ROWS,
+    *_conv.ROWS,
+    *_norm.ROWS,
+    *_dropout.ROWS,
+    *_embedding.ROWS,
+    *_recurrent.ROWS,
+    *_pooling.ROWS,
+    *_functions.ROWS,
+)
+
+_STATISTICS = (
+    "Equinox keeps running statistics in an eqx.nn.State outside the model, which a model alone "
+    "does not hold"
+)
+
+UNCONVERTIBLE: tuple[Unconvertible, ...] = (
+    Unconvertible(eqx.nn.BatchNorm, _STATISTICS, "use GroupNorm or LayerNorm"),
+)
+
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = tuple(
+    Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
+    for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+)
