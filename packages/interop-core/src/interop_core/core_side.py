@@ -37,7 +37,9 @@ class Core:
 
     def key(self, node: Any) -> Hashable:
         """The exact class."""
-        return type(node)
+        kind: Any = type(node)
+        exact: Hashable = kind
+        return exact
 
     def title(self, node: Any) -> str:
         """``nn.Linear``."""

@@ -7,7 +7,7 @@ through once. Imports `bridge`, `registry`, `options` and the core's abstract co
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -58,6 +58,8 @@ class Recipe:
         example_rank: rank of the one example that the foreign layer takes, if it takes just one.
         entry: the row or mapping.
         target_options: what the target layer is constructed with.
+        example: shape of one unbatched input that the recipe was made for, if it was known.
+        example_out: shape of the output for it, where it fits.
     """
 
     title: str
@@ -69,6 +71,8 @@ class Recipe:
     example_rank: int | None = None
     entry: LayerMap | LayerMapping | None = None
     target_options: Config | None = None
+    example: Size | None = None
+    example_out: Size | None = None
 
     @property
     def sized(self) -> bool:
@@ -87,6 +91,8 @@ class Recipe:
 
     def output_size(self, size: Size) -> Size | None:
         """Shape of the output for an unbatched input of this shape; `ValueError` for a misfit."""
+        if size == self.example and self.example_out is not None:
+            return self.example_out
         if isinstance(self.entry, LayerMap) and self.entry.after is not None:
             return self.entry.after(self.core, size)
         function = getattr(self.core, "output_size", None)
@@ -244,7 +250,7 @@ class _Maker:
             return None
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
-        return Recipe(
+        recipe = Recipe(
             self._target_title(row),
             moves,
             self.target.builder(cls, options, names),
@@ -255,6 +261,13 @@ class _Maker:
             row,
             options,
         )
+        if self.example is None:
+            return recipe
+        try:
+            after = recipe.output_size(self.example)
+        except ValueError:  # the planner asks again and hears why
+            after = None
+        return replace(recipe, example=self.example, example_out=after)
 
     def _target_title(self, row: LayerMap) -> str:
         """Name of the row's layer on the target side."""

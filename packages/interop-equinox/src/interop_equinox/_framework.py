@@ -51,7 +51,8 @@ class Equinox:
     def key(self, node: Any) -> Hashable:
         """The exact class; the function of an `eqx.nn.Lambda`; the layer inside a `Pointwise`."""
         inner = _inner(node)
-        return function_of(inner.fn) if type(inner) is eqx.nn.Lambda else type(inner)
+        kind: Any = type(inner)
+        return function_of(inner.fn) if kind is eqx.nn.Lambda else kind
 
     def title(self, node: Any) -> str:
         """``eqx.nn.Linear``."""
@@ -81,7 +82,8 @@ class Equinox:
         if type(inner) is eqx.nn.Lambda:
             return keywords_of(inner.fn)
         held = _held(inner)
-        known = parameters(type(inner))
+        kind: Any = type(inner)
+        known = parameters(kind)
         return {name: held[name] for name in known if name in held and not _is_array(held[name])}
 
     def leaves(self, node: Any) -> Mapping[str, Any]:
