@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 from .bridge import Bridge
 from .errors import InteropError, MissingDependencyError, Problem, UnknownFrameworkError
@@ -32,8 +33,8 @@ def framework_names() -> list[str]:
     return [*HOUSE_BRIDGES, *sorted(_entry_points().keys() - HOUSE_BRIDGES.keys())]
 
 
-def find_bridge(framework: str) -> Bridge:
-    """The bridge to a framework.
+def bridge_module(framework: str) -> Any:
+    """The package of the bridge to a framework, with its ``to_*`` and ``from_*`` functions.
 
     Args:
         framework: its name: ``"nnx"``, ``"linen"``, ``"equinox"`` or what a package announces.
@@ -44,13 +45,20 @@ def find_bridge(framework: str) -> Bridge:
             imported; the message says which versions are there.
     """
     point = _entry_points().get(framework)
-    module = point.module if point else HOUSE_BRIDGES.get(framework)
-    if module is None:
+    name = point.module if point else HOUSE_BRIDGES.get(framework)
+    if name is None:
         raise _unknown(framework)
     try:
-        found: Bridge = getattr(importlib.import_module(module), point.attr if point else "BRIDGE")
+        return importlib.import_module(name)
     except ImportError as error:
-        raise _missing(framework, module, error) from error
+        raise _missing(framework, name, error) from error
+
+
+def find_bridge(framework: str) -> Bridge:
+    """The bridge to a framework; see `bridge_module` for the errors."""
+    module = bridge_module(framework)
+    point = _entry_points().get(framework)
+    found: Bridge = getattr(module, point.attr if point else "BRIDGE")
     return found
 
 
