@@ -77,10 +77,9 @@ class Stream:
         # In the core the data itself turns: channels-first data of the framework that a layer
         # takes as it is has to look the same here.
         rank = len(self.size)
-        options = (
-            {"source": -rank, "destination": -1} if moved else {"source": -1, "destination": -rank}
-        )
-        core = MoveAxis(**options)
+        source, destination = (-rank, -1) if moved else (-1, -rank)
+        core = MoveAxis(source, destination)
+        options = {"source": source, "destination": destination}
         self.size = core.output_size(self.size)
         return Recipe("axis move", (), target.builder(MoveAxis, options, ()), core=core)
 

@@ -1,6 +1,7 @@
 """What one layer is on the other side: options, arrays and test cases in one row of data.
 
-Imports `errors`, `layout` and one initializer of `nn`. A row knows nothing of how a framework builds or reads a layer.
+Imports `errors`, `layout` and one initializer of `nn`. A row knows nothing of how a framework
+builds or reads a layer.
 """
 
 from __future__ import annotations

@@ -90,14 +90,14 @@ class Translation:
                 self._translate(option, source, config)
             elif isinstance(option, Ignored):
                 seen.update(option.names if option.side == source else ())
-            elif isinstance(option, Given) and option.side == source:
-                seen.add(option.name)
-                self._check(option, config)
-            elif option.side == source:
-                seen.add(option.name)
-                self._require(option, config)
-            else:
+            elif option.side != source:
                 self.options.setdefault(option.name, option.value)
+            else:
+                seen.add(option.name)
+                if isinstance(option, Given):
+                    self._check(option, config)
+                else:
+                    self._require(option, config)
         layer = row.core if source == "core" else row.foreign
         for name, default in parameters(layer).items():
             if name not in seen and not same(config.get(name, default), default):

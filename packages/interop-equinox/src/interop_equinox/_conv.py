@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import equinox as eqx
+
 from interop_core import nn
 from interop_core.layout import Layout, axes
 from interop_core.mapping import (

@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import Refusal, UnsupportedStructureError

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
+
 from interop_core import nn
 from interop_core.errors import MissingShapeError, Refusal
 from interop_core.function_rows import EXAMPLE_AXIS, activation_rows, flatten_row, move_axis_row

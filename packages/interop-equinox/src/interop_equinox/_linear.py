@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equinox as eqx
+
 from interop_core import nn
 from interop_core.errors import Refusal
 from interop_core.layout import axes

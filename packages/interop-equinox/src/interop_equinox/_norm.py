@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+
 from interop_core import nn
 from interop_core.errors import MissingShapeError, Refusal
 from interop_core.layout import Layout, axes

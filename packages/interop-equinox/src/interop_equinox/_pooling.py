@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+
 from interop_core import nn
 from interop_core.errors import MissingShapeError, Refusal
 from interop_core.mapping import (

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+
 from interop_core import nn
 from interop_core.errors import Refusal
 from interop_core.layout import Blocks, Layout, Shift, Split, axes, chain
