@@ -48,7 +48,8 @@ def parameters(target: Any) -> dict[str, Any]:
         {'approximate': True}
     """
     # A metaclass may hide the constructor's signature behind one of its own.
-    function = target.__init__ if isinstance(target, type) else target
+    subject: Any = target
+    function = subject.__init__ if isinstance(target, type) else target
     try:
         signature = inspect.signature(function)
     except ValueError:  # some compiled functions do not say
