@@ -15,8 +15,6 @@ __all__ = ["Given", "as_array", "mask", "parameter", "remembered"]
 
 Shape = tuple[int, ...]
 
-_abstract_array: Any = jax.ShapeDtypeStruct
-
 
 class Given(init.Initializer):
     """Stands in a layer for an initial value that was passed as an array.
@@ -44,7 +42,7 @@ class Given(init.Initializer):
             ValueError: outside of `init.abstract`.
         """
         if ABSTRACT.get():
-            return _abstract_array(init.to_size(size) or (), dtype or self.array_dtype)
+            return jax.ShapeDtypeStruct(init.to_size(size) or (), dtype or self.array_dtype)
         raise ValueError(
             "The layer that this argument comes from was built around an array, which is in its "
             "state now: pass an initializer or an array instead."
@@ -89,7 +87,7 @@ def parameter(initializer: Any, shape: Shape) -> Any:
                 f"{initializer!r} made an array of shape {np.shape(value)}, not of {shape}."
             )
         if isinstance(value, jax.ShapeDtypeStruct):
-            return _abstract_array(shape, value.dtype)
+            return jax.ShapeDtypeStruct(shape, value.dtype)
         return jnp.broadcast_to(value, shape)
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 

@@ -62,11 +62,15 @@ class _Pool(Module):
                 f"shape {shape} does not have."
             )
         if len(axes) < self.spatial:
-            raise ValueError(
-                f"{type(self).__name__} needs {self.spatial} spatial axes"
-                f"{'' if channel is None else ' and a channel axis'}, got shape {shape}."
-            )
+            raise self._too_few(shape)
         return tuple(axes[-self.spatial :])
+
+    def _too_few(self, shape: Shape) -> ValueError:
+        """Say which axes an input lacks."""
+        channel = "" if self.channel_axis is None else " and a channel axis"
+        return ValueError(
+            f"{type(self).__name__} needs {self.spatial} spatial axes{channel}, got shape {shape}."
+        )
 
     def _window(self, shape: Shape) -> tuple[Shape, Shape, Pads]:
         """Give window, stride and padding for every axis of an input."""
@@ -89,11 +93,8 @@ class _Pool(Module):
             ValueError: if axes are missing, or the window does not fit once.
         """
         shape = (1, *in_size)
-        if self.channel_axis is not None and len(in_size) <= self.spatial:
-            raise ValueError(
-                f"{type(self).__name__} needs {self.spatial} spatial axes and a channel axis, got "
-                f"shape {tuple(in_size)}."
-            )
+        if len(in_size) < self.spatial + (self.channel_axis is not None):
+            raise self._too_few(tuple(in_size))
         return output_lengths(shape, *self._window(shape))[1:]
 
 
