@@ -184,10 +184,8 @@ class Planner:
     def _recipe(
         self, place: Any, path: Path, title: str, node: Node, stacked: bool
     ) -> Recipe | None:
-        if self.outward and self.stream.size is None:
-            declared = getattr(place, "in_size", None)
-            if declared is not None:
-                self.stream.guess(tuple(declared))
+        if self.outward:
+            self._heed_declared(place)
         first = node.first.recipe if node.first is not None else None
         if node.first is not None and (first is None or not self.outward or not first.sized):
             return first
@@ -217,6 +215,17 @@ class Planner:
         else:
             self.problems += found
         return None
+
+    def _heed_declared(self, place: Any) -> None:
+        """Take what a core layer says of its input where the size is not known better."""
+        declared = getattr(place, "in_size", None)
+        size = self.stream.size
+        if declared is None:
+            return
+        if size is None:
+            self.stream.guess(tuple(declared))
+        elif self.stream.guessed and len(declared) > len(size) and declared[-1:] == size[-1:]:
+            raise _Widen(tuple(declared[: len(declared) - len(size)]))
 
     def _unknown(self, place: Any, path: Path, title: str) -> None:
         if self.source.holds_layers(place):
@@ -274,15 +283,6 @@ class Planner:
         try:
             self.stream.size = recipe.output_size(size)
         except ValueError as error:
-            declared = recipe.declared_in
-            if (
-                self.stream.guessed
-                and self.stream.example is not None
-                and declared is not None
-                and len(declared) > len(size)
-                and declared[-1:] == size[-1:]
-            ):
-                raise _Widen(declared[: len(declared) - len(size)]) from None
             self.stream.size = recipe.declared_out
             refusal = Refusal(str(error), "pass a sample_input that fits, channels last, unbatched")
             kind = UnsupportedStructureError if self.outward else MissingShapeError

@@ -80,11 +80,6 @@ class Recipe:
         return isinstance(self.entry, LayerMap) and self.entry.sized
 
     @property
-    def declared_in(self) -> Size | None:
-        """The layer's own ``in_size``, where it has one."""
-        return _size(getattr(self.core, "in_size", None))
-
-    @property
     def declared_out(self) -> Size | None:
         """The layer's own ``out_size``, where it has one."""
         return _size(getattr(self.core, "out_size", None))
