@@ -36,6 +36,11 @@ CORE_IGNORED = Ignored(
 )
 """Parameters of core layers that no row needs to speak of."""
 
+CORE_STATE_TYPES = ("param_type", "mean_type")
+"""Parameters of core layers that convert at their default alone: no framework has these types."""
+
+_STATE_TYPE_ADVICE = "convert the layer with its default state types"
+
 
 @cache
 def parameters(target: Any) -> dict[str, Any]:
@@ -103,7 +108,8 @@ class Translation:
         for name, default in parameters(layer).items():
             if name not in seen and not same(config.get(name, default), default):
                 value = config[name]
-                self._complain(name, value, Refusal(f"{name}={value!r} is not understood"))
+                advice = _STATE_TYPE_ADVICE if name in CORE_STATE_TYPES else ""
+                self._complain(name, value, Refusal(f"{name}={value!r} is not understood", advice))
 
     def _translate(self, option: Opt, source: Side, config: Config) -> None:
         here, there = option.core, option.foreign

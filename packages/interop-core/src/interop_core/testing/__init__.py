@@ -1,0 +1,98 @@
+"""Checks generated from a bridge's rows, for the bridges of this project and anybody else's.
+
+A bridge's test file makes a `Harness`, which says how its framework makes and calls a layer, and
+runs every check on it:
+
+    HARNESS = MyHarness(BRIDGE, to_mine, from_mine)
+
+
+    @pytest.mark.parametrize("check", checks(BRIDGE), ids=str)
+    def test_rows(check):
+        check(HARNESS)
+
+Imports jax, numpy and the engine; no test library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..bridge import Bridge
+from ._agreement import AGREEMENT
+from ._checks import CHECKS
+from ._harness import Call, Harness, Outcome, call_core, one_by_one
+from ._rows import ROW_CHECKS, refusals, refuses
+from ._samples import Pair, Sample, filled, name_of_row, pair_of, samples
+
+__all__ = [
+    "AGREEMENT",
+    "CHECKS",
+    "ROW_CHECKS",
+    "Call",
+    "Check",
+    "Harness",
+    "Outcome",
+    "Pair",
+    "Sample",
+    "call_core",
+    "checks",
+    "filled",
+    "one_by_one",
+    "pair_of",
+    "refusals",
+    "refuses",
+    "samples",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """One check of one case, row or refusal: called with a harness, it raises `AssertionError`.
+
+    Attributes:
+        name: what is checked of what.
+        run: the check.
+    """
+
+    name: str
+    run: Callable[[Harness], None]
+
+    def __call__(self, harness: Harness) -> None:
+        """Run the check."""
+        self.run(harness)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def checks(bridge: Bridge) -> list[Check]:
+    """Every check of every row of a bridge, those of one case next to each other.
+
+    Args:
+        bridge: the bridge whose rows are checked.
+
+    Returns:
+        Checks with distinct names, in the order of the rows.
+    """
+    found: list[Check] = []
+    for row in bridge.rows:
+        for of_row in ROW_CHECKS:
+            name = f"{name_of_row(row)}-{of_row.__name__}"
+            found.append(Check(name, _bound(of_row, row)))
+    for sample in samples(bridge):
+        for of_pair in (*CHECKS, *AGREEMENT):
+            name = f"{sample}-{of_pair.__name__}"
+            found.append(Check(name, _on_pair(of_pair, sample)))
+    for refusal in refusals(bridge):
+        found.append(Check(str(refusal), _bound(refuses, refusal)))
+    return found
+
+
+def _bound(function: Callable[[Harness, Any], None], subject: Any) -> Callable[[Harness], None]:
+    return lambda harness: function(harness, subject)
+
+
+def _on_pair(function: Callable[[Pair], None], sample: Sample) -> Callable[[Harness], None]:
+    return lambda harness: function(pair_of(harness, sample))

@@ -1,0 +1,106 @@
+"""What is checked of a row as a whole and of its refusals.
+
+Imports jax, numpy and the engine; no test library.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..bridge import Bridge
+from ..core_side import CORE
+from ..errors import InteropError, UnsupportedConfigurationError
+from ..mapping import LayerMap, Opt, Refused
+from ..options import CORE_IGNORED, CORE_STATE_TYPES, parameters
+from ..registry import for_core, for_foreign
+from ._checks import require
+from ._harness import Harness
+from ._samples import Sample, make_core, name_of_row, spoken_of
+
+
+def parameters_are_accounted_for(harness: Harness, row: LayerMap) -> None:
+    """Every constructor parameter of both classes is mapped, pinned or ignored by name."""
+    sides: tuple[tuple[Any, Any, set[str]], ...] = (
+        ("core", row.core, {*CORE_IGNORED.names, *CORE_STATE_TYPES}),
+        ("foreign", row.foreign, set(harness.bridge.ignored)),
+    )
+    for side, layer, known in sides:
+        silent = sorted(parameters(layer).keys() - known - set(spoken_of(row, side)))
+        name = getattr(layer, "__name__", layer)
+        require(not silent, f"no word of {', '.join(silent)}, which {name} takes")
+
+
+def options_exist(harness: Harness, row: LayerMap) -> None:
+    """Every option that a row translates is one of its class, or is read off an array."""
+    for option in row.options:
+        if isinstance(option, Opt):
+            require(option.core in parameters(row.core), f"{option.core} is no option of the core")
+            require(
+                option.foreign in parameters(row.foreign) or option.foreign.endswith(".shape"),
+                f"{option.foreign} is no option of the framework's layer",
+            )
+
+
+def row_is_found(harness: Harness, row: LayerMap) -> None:
+    """The row is looked up from both sides."""
+    bridge = harness.bridge
+    if row.exports:
+        require(for_core(bridge, row.core) is row, "another row stands for the core layer")
+    rows = for_foreign(bridge, row.foreign)
+    require(isinstance(rows, tuple) and row in rows, "not found by the framework's layer")
+
+
+def row_has_cases(harness: Harness, row: LayerMap) -> None:
+    """A row without a case would pass every other check."""
+    require(bool(row.cases or row.foreign_cases), "there is no case to check it on")
+
+
+ROW_CHECKS = (parameters_are_accounted_for, options_exist, row_is_found, row_has_cases)
+
+
+@dataclass(frozen=True, eq=False)
+class Refusal:
+    """One configuration that a row must refuse."""
+
+    row: LayerMap
+    refused: Refused
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def refusals(bridge: Bridge) -> list[Refusal]:
+    """Every refusal of every row, in the order of the rows."""
+    return [
+        Refusal(row, refused, f"{name_of_row(row)}-refusal{index}")
+        for row in bridge.rows
+        for index, refused in enumerate(row.refusals)
+    ]
+
+
+def refuses(harness: Harness, refusal: Refusal) -> None:
+    """The conversion raises the class and says the words that the row promises, with the place."""
+    row, refused = refusal.row, refusal.refused
+    sample = Sample(row, refused.side, refused.case, refusal.name)
+    if refused.side == "core":
+        layer = make_core(sample)
+        title = CORE.title(layer)
+    else:
+        layer = harness.construct(row.foreign, refused.case.options)
+        title = harness.bridge.title(harness.bridge.adopt(layer))
+    try:
+        if refused.side == "core":
+            harness.export(layer)
+        else:
+            harness.import_(layer, refused.case.input)
+    except InteropError as error:
+        expected = refused.error or UnsupportedConfigurationError
+        require(isinstance(error, expected), f"raised {type(error).__name__}: {error}")
+        require(bool(re.search(refused.match, str(error))), f"it says: {error}")
+        require(bool(error.problems), f"no problem comes with: {error}")
+        require(error.layer == title, f"it is said of {error.layer}, not of {title}")
+    else:
+        raise AssertionError(f"{title} was converted")

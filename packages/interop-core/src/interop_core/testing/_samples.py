@@ -1,0 +1,326 @@
+"""The cases of a bridge's rows, and the pair of models that each check works on.
+
+Imports jax, numpy and the engine; no test library.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import nn, random
+from ..bridge import Bridge
+from ..convert import plan_from, plan_to
+from ..core_side import CORE
+from ..graph import assign, configuration, leaves
+from ..layout import Layout
+from ..mapping import Case, LayerMap, Side
+from ..options import CORE_IGNORED, Translation
+from ..plan import Plan
+from ..recipe import Recipe
+from ._harness import Call, Harness, Outcome, call_core
+
+Arrays = Mapping[str, Any]
+BATCH = 2
+"""Examples in a batch: enough for one to differ from another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One case of one row.
+
+    Attributes:
+        row: the row.
+        side: whose constructor takes the case's options.
+        case: the configuration.
+        name: for people and for test reports.
+    """
+
+    row: LayerMap
+    side: Side
+    case: Case
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def name_of_row(row: LayerMap) -> str:
+    """``Linear-Linear``: the core's name and the framework's."""
+    foreign = getattr(row.foreign, "__name__", None) or type(row.foreign).__name__
+    return f"{row.core.__name__}-{foreign}"
+
+
+def samples(bridge: Bridge) -> list[Sample]:
+    """Every case of every row, in the order of the rows."""
+    found = []
+    for row in bridge.rows:
+        name = name_of_row(row)
+        for index, case in enumerate(row.cases):
+            found.append(Sample(row, "core", case, f"{name}-{index}"))
+        for index, case in enumerate(row.foreign_cases):
+            found.append(Sample(row, "foreign", case, f"{name}-{bridge.name}{index}"))
+    return found
+
+
+def filled(arrays: Arrays, positive: Any, seed: int = 0) -> dict[str, Any]:
+    """The arrays with random numbers in place of whatever they hold; integers stay.
+
+    Zeros and ones, which most arrays start with, would hide that two are mixed up.
+    """
+    draw = np.random.default_rng(seed)
+    fresh = {}
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            fresh[name] = array
+            continue
+        # Away from zero, so that nothing hangs on a sign that rounding decides.
+        numbers = draw.uniform(0.3, 1.3, array.shape)
+        if not positive(name):
+            numbers *= 0.5 * draw.choice([-1.0, 1.0], array.shape)
+        fresh[name] = jnp.asarray(numbers.astype(np.float32)).astype(array.dtype)
+    return fresh
+
+
+@dataclass(frozen=True)
+class Way:
+    """Arrays of the core layer that are arrays of the framework's, whichever was the source."""
+
+    core: tuple[str, ...]
+    foreign: tuple[str, ...]
+    layout: Layout
+
+
+class Pair:
+    """A layer on both sides, the second converted from the first, with random arrays.
+
+    Attributes:
+        harness: how the framework's layers are made and called.
+        sample: the case.
+        core: the core layer.
+        foreign: the framework's model.
+        plan: the plan of the conversion.
+        shape: shape of one unbatched input in the core's convention.
+    """
+
+    def __init__(self, harness: Harness, sample: Sample) -> None:
+        self.harness, self.sample = harness, sample
+        self.row = sample.row
+        self.outward = sample.side == "core" and sample.row.exports
+        self.core: Any
+        self.foreign: Any
+        self.plan: Plan
+        if self.outward:
+            self._out_of_the_core()
+        else:
+            self._into_the_core()
+        self.shape = self._shape()
+
+    def _out_of_the_core(self) -> None:
+        core = make_core(self.sample)
+        assign(core, filled(leaves(core), lambda name: "var" in name))
+        self.core = core
+        self.plan = plan_to(self.harness.bridge, core).require()
+        self.foreign = self.harness.export(core)
+        self._foreign_options = dict(self.recipe.target_options or {})
+
+    def _into_the_core(self) -> None:
+        harness, row, case = self.harness, self.row, self.sample.case
+        self._foreign_options = dict(case.options)
+        if self.sample.side == "core":  # a row that is only imported: its cases, translated
+            self._foreign_options = _translated(self.sample)
+        made = harness.construct(row.foreign, self._foreign_options)
+        arrays = filled(harness.read(made), harness.stands_positive)
+        self.foreign = self.build_foreign(arrays) if arrays else made
+        node = harness.bridge.adopt(self._importable(self.foreign))
+        self.plan = plan_from(harness.bridge, node, sample_input=case.input).require()
+        self.core = self.import_(self.foreign)
+
+    def _importable(self, foreign: Any) -> Any:
+        """A plain function is no model until it stands in a stack."""
+        if isinstance(self.row.foreign, type):
+            return foreign
+        bridge = self.harness.bridge
+        return bridge.lend(bridge.stack([bridge.adopt(foreign)]))
+
+    def import_(self, foreign: Any) -> Any:
+        """Convert the framework's layer into the core, for inputs of the sample's shape."""
+        core = self.harness.import_(self._importable(foreign), self.sample.case.input)
+        return core if isinstance(self.row.foreign, type) else core.layers[0]
+
+    def _shape(self) -> tuple[int, ...]:
+        shape = self.sample.case.input or getattr(self.core, "in_size", None)
+        if shape is None:
+            raise ValueError(f"{self.sample}: say which input the case is for: case(input=...)")
+        return tuple(shape)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the layer was converted."""
+        (recipe,) = (node.recipe for node in self.plan.root.walk() if node.recipe is not None)
+        return recipe
+
+    @cached_property
+    def core_arrays(self) -> Arrays:
+        """The core layer's arrays by name."""
+        return leaves(self.core)
+
+    @cached_property
+    def foreign_arrays(self) -> Arrays:
+        """The framework's arrays by name."""
+        return self.harness.read(self.foreign)
+
+    @cached_property
+    def ways(self) -> tuple[Way, ...]:
+        """Which arrays are which."""
+        if self.outward:
+            return tuple(Way(m.source, m.target, m.layout) for m in self.recipe.moves)
+        return tuple(Way(m.target, m.source, m.layout.inverse) for m in self.recipe.moves)
+
+    def build_core(self, arrays: Arrays) -> nn.Module:
+        """The core layer with other arrays."""
+        build = CORE.builder(self.row.core, configuration(self.core), tuple(arrays))
+        layer: nn.Module = build(tuple(arrays.values()))
+        return layer
+
+    def build_foreign(self, arrays: Arrays) -> Any:
+        """The framework's layer with other arrays."""
+        bridge = self.harness.bridge
+        names = tuple(arrays)
+        node = bridge.builder(self.row.foreign, self._foreign_options, names)([*arrays.values()])
+        axes = self.plan.root.axes if self.outward else 0
+        return bridge.lend(bridge.lift(node, axes) if axes else node)
+
+    def construct(self) -> Any:
+        """The framework's layer as its own constructor makes it."""
+        made = self.harness.construct(self.row.foreign, self._foreign_options)
+        axes = self.plan.root.axes if self.outward else 0
+        if not axes:
+            return made
+        bridge = self.harness.bridge
+        return bridge.lend(bridge.lift(bridge.adopt(made), axes))
+
+    def rebuilt(self, arrays: Arrays) -> Any:
+        """The layer that was converted, with other arrays."""
+        return self.build_core(arrays) if self.outward else self.build_foreign(arrays)
+
+    @property
+    def source(self) -> Any:
+        """The layer that was converted."""
+        return self.core if self.outward else self.foreign
+
+    @property
+    def source_arrays(self) -> Arrays:
+        """Its arrays."""
+        return self.core_arrays if self.outward else self.foreign_arrays
+
+    def convert(self, source: Any) -> Any:
+        """Convert a layer the same way again."""
+        if self.outward:
+            return self.harness.export(source)
+        return self.import_(source)
+
+    def arrays_of(self, converted: Any) -> Arrays:
+        """Arrays of what `convert` gave."""
+        return self.harness.read(converted) if self.outward else leaves(converted)
+
+    def input(self, leading: tuple[int, ...] = (BATCH,), seed: int = 1) -> Any:
+        """A random input with these batch axes."""
+        draw = np.random.default_rng(seed)
+        shape, below = (*leading, *self.shape), self.sample.case.below
+        if below is not None:
+            return jnp.asarray(draw.integers(0, below, shape, dtype=np.int32))
+        return jnp.asarray(draw.normal(size=shape).astype(np.float32))
+
+    def call(
+        self, leading: tuple[int, ...] = (BATCH,), *, training: bool = False, seed: int = 1
+    ) -> Call:
+        """A call with a random input and a random carry."""
+        carry: dict[str, Any] = {}
+        if self.row.transient:
+            with nn.init.abstract():
+                fresh = self.build_core(self.core_arrays)
+                fresh.init_state(*leading)
+            held = leaves(fresh)
+            carry = {name: jnp.zeros(held[name].shape) for name in self.row.transient}
+            carry = filled(carry, lambda _: False, seed)
+        plan = self.plan
+        return Call(
+            self.input(leading, seed),
+            len(leading),
+            carry,
+            training,
+            plan.channels_first_in,
+            plan.channels_first_out,
+        )
+
+    def call_core(self, call: Call, model: Any = None) -> Outcome:
+        """Call the core layer, or another in its place."""
+        return call_core(self.core if model is None else model, call)
+
+    def call_foreign(self, call: Call, model: Any = None) -> Outcome:
+        """Call the framework's layer, or another in its place."""
+        return self.harness.call(self.foreign if model is None else model, call)
+
+
+def make_core(sample: Sample) -> Any:
+    """The core layer of a case, by its constructor, without touching the random stream."""
+    with random.seed_context(0):
+        return sample.row.core(**sample.case.options)
+
+
+def _translated(sample: Sample) -> dict[str, Any]:
+    core = make_core(sample)
+    config = {**configuration(core), "example": sample.case.input or core.in_size}
+    translation = Translation(sample.row, "core", config, frozenset(CORE_IGNORED.names))
+    named = translation.options.items()
+    return {name: value for name, value in named if not name.endswith(".shape")}
+
+
+@lru_cache(maxsize=4)
+def pair_of(harness: Harness, sample: Sample) -> Pair:
+    """The pair of a case, made once for all the checks that follow each other on it."""
+    return Pair(harness, sample)
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Whether two option values say the same, arrays and partial functions by what they hold."""
+    if isinstance(a, partial) and isinstance(b, partial):
+        same_options = a.keywords.keys() == b.keywords.keys() and all(
+            alike(a.keywords[name], b.keywords[name]) for name in a.keywords
+        )
+        return a.func == b.func and a.args == b.args and same_options
+    if isinstance(a, jax.Array | np.ndarray) or isinstance(b, jax.Array | np.ndarray):
+        return (
+            type(a) is type(b)
+            and a.dtype == b.dtype
+            and a.shape == b.shape
+            and bool(np.array_equal(np.asarray(a), np.asarray(b)))
+        )
+    return bool(a == b)
+
+
+def spoken_of(row: LayerMap, side: Side) -> Iterator[str]:
+    """Names of the parameters of one side that a row names, whatever it says of them."""
+    for option in row.options:
+        names = getattr(option, side, None)
+        if isinstance(names, str):
+            yield names
+        elif getattr(option, "side", None) == side:
+            yield from getattr(option, "names", None) or (getattr(option, "name", ""),)
+
+
+def has_parameters(target: Any) -> bool:
+    """Whether a class or function says what its parameters are."""
+    try:
+        inspect.signature(target)
+    except (TypeError, ValueError):
+        return False
+    return True
