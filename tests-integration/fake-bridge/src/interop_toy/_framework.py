@@ -26,6 +26,8 @@ class ToyBridge:
     """Toy as one side of a conversion."""
 
     name = "toy"
+    prefix = "toy."
+    function_title = "{}"
     label = "Toy"
     rows: tuple[LayerMap, ...] = ROWS
     unconvertible: tuple[Unconvertible, ...] = UNCONVERTIBLE
