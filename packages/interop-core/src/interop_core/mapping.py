@@ -19,7 +19,8 @@ Config = Mapping[str, Any]
 """A layer's options by constructor parameter.
 
 The planner adds ``example``, the shape of one unbatched input in the core's convention (``None``
-while unknown), and for every array ``NAME`` of a foreign layer its shape as ``NAME.shape``.
+while unknown), and for every array ``NAME`` of the layer its shape as ``NAME.shape`` and its dtype
+as ``NAME.dtype``.
 """
 
 Side = Literal["core", "foreign"]

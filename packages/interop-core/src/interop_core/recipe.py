@@ -179,6 +179,7 @@ class _Maker:
         config["example"] = self.example
         for name, array in self.leaves.items():
             config[f"{name}.shape"] = tuple(getattr(array, "shape", ()))
+            config[f"{name}.dtype"] = getattr(array, "dtype", None)
         entry = self._entry(config)
         if entry is None or isinstance(entry, Unconvertible):
             return entry

@@ -26,6 +26,7 @@ EMBEDDING = LayerMap(
         Only("core", "norm_type", 2.0),
         Only("core", "scale_grad_by_freq", False),
         Only("core", "freeze", False, "stop the gradient in the loss instead"),
+        Only("core", "dtype", None, "cast the model instead"),
     ),
     (leaf("weight", "weight"),),
     cases=(

@@ -41,6 +41,7 @@ class Embedding(Module):
         freeze: let no gradient reach the table.
         name: a label for the user.
         param_type: the state type that holds the table.
+        dtype: what the rows are cast to. None: the dtype of the table.
 
     Raises:
         ValueError: for a negative number of rows, a ``padding_idx`` outside of the table, a
@@ -68,6 +69,8 @@ class Embedding(Module):
         freeze: bool = False,
         name: str | None = None,
         param_type: type[State[Any]] = ParamState,
+        *,
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name)
         self.num_embeddings = operator.index(num_embeddings)
@@ -87,6 +90,7 @@ class Embedding(Module):
         self.scale_grad_by_freq = scale_grad_by_freq
         self.freeze = freeze
         self.param_type = param_type
+        self.dtype = dtype
         self.out_size = self.embedding_size
         shape = (self.num_embeddings, *self.embedding_size)
         table = parameter(embedding_init, shape)
@@ -114,6 +118,11 @@ class Embedding(Module):
         Raises:
             TypeError: if the indices are no integers.
         """
+        rows = self._rows(indices)
+        return rows if self.dtype is None else rows.astype(self.dtype)
+
+    def _rows(self, indices: jax.typing.ArrayLike) -> jax.Array:
+        """Look up rows in the dtype of the table."""
         index = as_array(indices)
         if not jnp.issubdtype(index.dtype, jnp.integer):
             raise TypeError(f"Embedding looks up integers, got {index.dtype}.")
