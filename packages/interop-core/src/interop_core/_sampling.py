@@ -32,7 +32,7 @@ def as_key(seed_or_key: Any) -> jax.Array:
     return cast("jax.Array", jax.random.wrap_key_data(jnp.asarray(seed_or_key, np.uint32)))
 
 
-def _shape(size: Size | None, *parameters: Any) -> tuple[int, ...]:
+def shape_of_draw(size: Size | None, *parameters: Any) -> tuple[int, ...]:
     """Give the shape to sample: the size asked for, else that of the parameters together."""
     if size is None:
         return np.broadcast_shapes(*(np.shape(p) for p in parameters))
@@ -41,7 +41,7 @@ def _shape(size: Size | None, *parameters: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in size)
 
 
-def _affine(draw: jax.Array, loc: Any, scale: Any) -> jax.Array:
+def affine(draw: jax.Array, loc: Any, scale: Any) -> jax.Array:
     """Compute ``loc + scale * draw`` in the dtype of the draw."""
     if scale is not None:
         draw = draw * jnp.asarray(scale, draw.dtype)
@@ -50,17 +50,21 @@ def _affine(draw: jax.Array, loc: Any, scale: Any) -> jax.Array:
     return draw
 
 
-class Sampling:
-    """The methods that draw numbers.
+class Draws:
+    """What every group of sampling methods builds on: where the key comes from."""
+
+    def _draw(self, key: SeedOrKey | None) -> jax.Array:
+        """Take the key given to a sampling call, or draw one."""
+        raise NotImplementedError
+
+
+class Sampling(Draws):
+    """The methods that draw uniform, normal and integer numbers.
 
     They share three arguments: ``size`` is the shape of the result (None takes that of the
     parameters together), ``key`` a seed or key to use instead of the generator's own, and ``dtype``
     that of the result, by default `environ.dftype()` or `environ.ditype()`.
     """
-
-    def _draw(self, key: SeedOrKey | None) -> jax.Array:
-        """Take the key given to a sampling call, or draw one."""
-        raise NotImplementedError
 
     # -- uniform ---------------------------------------------------------------------------------
 
@@ -72,7 +76,7 @@ class Sampling:
         self, size: Size | None = None, key: SeedOrKey | None = None, dtype: Any = None
     ) -> jax.Array:
         """Sample uniformly from [0, 1)."""
-        return jax.random.uniform(self._draw(key), _shape(size), dtype or environ.dftype())
+        return jax.random.uniform(self._draw(key), shape_of_draw(size), dtype or environ.dftype())
 
     random_sample = random
     ranf = random
@@ -81,8 +85,11 @@ class Sampling:
     def rand_like(
         self, input: Any, *, dtype: Any = None, key: SeedOrKey | None = None
     ) -> jax.Array:
-        """Sample uniformly from [0, 1), in the shape and dtype of an array."""
-        return jax.random.uniform(self._draw(key), np.shape(input), dtype or jnp.result_type(input))
+        """Sample uniformly from [0, 1), in the shape and dtype of an array.
+
+        Numbers are drawn in the default dtype and converted.
+        """
+        return self.rand(*np.shape(input), key=key).astype(dtype or jnp.result_type(input))
 
     def uniform(
         self,
@@ -93,7 +100,7 @@ class Sampling:
         dtype: Any = None,
     ) -> jax.Array:
         """Sample uniformly from [low, high)."""
-        shape = _shape(size, low, high)
+        shape = shape_of_draw(size, low, high)
         return jax.random.uniform(self._draw(key), shape, dtype or environ.dftype(), low, high)
 
     # -- normal ----------------------------------------------------------------------------------
@@ -106,13 +113,16 @@ class Sampling:
         self, size: Size | None = None, key: SeedOrKey | None = None, dtype: Any = None
     ) -> jax.Array:
         """Sample from the standard normal distribution."""
-        return jax.random.normal(self._draw(key), _shape(size), dtype or environ.dftype())
+        return jax.random.normal(self._draw(key), shape_of_draw(size), dtype or environ.dftype())
 
     def randn_like(
         self, input: Any, *, dtype: Any = None, key: SeedOrKey | None = None
     ) -> jax.Array:
-        """Sample from the standard normal distribution, in the shape and dtype of an array."""
-        return jax.random.normal(self._draw(key), np.shape(input), dtype or jnp.result_type(input))
+        """Sample from the standard normal distribution, in the shape and dtype of an array.
+
+        Numbers are drawn in the default dtype and converted.
+        """
+        return self.randn(*np.shape(input), key=key).astype(dtype or jnp.result_type(input))
 
     def normal(
         self,
@@ -123,9 +133,9 @@ class Sampling:
         dtype: Any = None,
     ) -> jax.Array:
         """Sample from the normal distribution of mean ``loc`` and standard deviation ``scale``."""
-        shape = _shape(size, loc, scale)
+        shape = shape_of_draw(size, loc, scale)
         draw = jax.random.normal(self._draw(key), shape, dtype or environ.dftype())
-        return _affine(draw, loc, scale)
+        return affine(draw, loc, scale)
 
     def lognormal(
         self,
@@ -150,7 +160,7 @@ class Sampling:
         """Sample vectors of this mean and covariance; ``method`` is that of the root of ``cov``."""
         dtype = dtype or environ.dftype()
         batch = np.broadcast_shapes(np.shape(mean)[:-1], np.shape(cov)[:-2])
-        shape = (*(() if size is None else _shape(size)), *batch)
+        shape = (*(() if size is None else shape_of_draw(size)), *batch)
         return jax.random.multivariate_normal(
             self._draw(key),
             jnp.asarray(mean, dtype),
@@ -182,12 +192,12 @@ class Sampling:
             dtype: as described for the class.
         """
         dtype = dtype or environ.dftype()
-        shape = _shape(size, lower, upper, loc, scale)
+        shape = shape_of_draw(size, lower, upper, loc, scale)
         low = (jnp.asarray(lower, dtype) - loc) / scale
         high = (jnp.asarray(upper, dtype) - loc) / scale
         draw = jax.random.truncated_normal(self._draw(key), low, high, shape, dtype)
         # Rounding of the product must not lead out of the bounds.
-        return jnp.clip(_affine(draw, loc, scale), lower, upper).astype(dtype)
+        return jnp.clip(affine(draw, loc, scale), lower, upper).astype(dtype)
 
     # -- integers and choices --------------------------------------------------------------------
 
@@ -202,7 +212,7 @@ class Sampling:
         """Sample integers from [low, high), or from [0, low) without ``high``."""
         if high is None:
             low, high = 0, low
-        shape = _shape(size, low, high)
+        shape = shape_of_draw(size, low, high)
         return jax.random.randint(self._draw(key), shape, low, high, dtype or environ.ditype())
 
     def random_integers(
@@ -248,7 +258,7 @@ class Sampling:
             known = np.asarray(p)
             if not ((known >= 0) & (known <= 1)).all():
                 raise ValueError(f"p is a probability, between 0 and 1, and not {p}.")
-        return jax.random.bernoulli(self._draw(key), p, _shape(size, p))
+        return jax.random.bernoulli(self._draw(key), p, shape_of_draw(size, p))
 
     def binomial(
         self,
@@ -261,7 +271,11 @@ class Sampling:
         """Sample how many of ``n`` trials of probability ``p`` succeed."""
         work = environ.dftype()
         draw = jax.random.binomial(
-            self._draw(key), jnp.asarray(n, work), jnp.asarray(p, work), _shape(size, n, p), work
+            self._draw(key),
+            jnp.asarray(n, work),
+            jnp.asarray(p, work),
+            shape_of_draw(size, n, p),
+            work,
         )
         return draw.astype(dtype or environ.ditype())
 
@@ -274,7 +288,7 @@ class Sampling:
     ) -> jax.Array:
         """Sample from the Poisson distribution of mean ``lam``."""
         return jax.random.poisson(
-            self._draw(key), lam, _shape(size, lam), dtype or environ.ditype()
+            self._draw(key), lam, shape_of_draw(size, lam), dtype or environ.ditype()
         )
 
     def categorical(
@@ -285,7 +299,7 @@ class Sampling:
         key: SeedOrKey | None = None,
     ) -> jax.Array:
         """Sample indices along an axis with probabilities given as logits."""
-        shape = None if size is None else _shape(size)
+        shape = None if size is None else shape_of_draw(size)
         return jax.random.categorical(self._draw(key), jnp.asarray(logits), axis, shape)
 
     def choice(
@@ -299,7 +313,7 @@ class Sampling:
         """Pick from an array, or from ``range(a)``, with probabilities ``p`` if given."""
         a = a if isinstance(a, int) else jnp.asarray(a)
         p = None if p is None else jnp.asarray(p)
-        return jax.random.choice(self._draw(key), a, _shape(size), replace, p)
+        return jax.random.choice(self._draw(key), a, shape_of_draw(size), replace, p)
 
     def permutation(
         self, x: Any, axis: int = 0, independent: bool = False, key: SeedOrKey | None = None
@@ -311,112 +325,3 @@ class Sampling:
     def shuffle(self, x: Any, axis: int = 0, key: SeedOrKey | None = None) -> jax.Array:
         """Shuffle an array along an axis. The result is a new array."""
         return self.permutation(x, axis, key=key)
-
-    # -- others ----------------------------------------------------------------------------------
-
-    def exponential(
-        self,
-        scale: Any = None,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the exponential distribution of mean ``scale``."""
-        shape = _shape(size, scale)
-        draw = jax.random.exponential(self._draw(key), shape, dtype or environ.dftype())
-        return _affine(draw, None, scale)
-
-    def standard_exponential(
-        self, size: Size | None = None, key: SeedOrKey | None = None, dtype: Any = None
-    ) -> jax.Array:
-        """Sample from the exponential distribution of mean 1."""
-        return self.exponential(None, size, key, dtype)
-
-    def gamma(
-        self,
-        shape: Any,
-        scale: Any = None,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the gamma distribution of this shape parameter and scale."""
-        dtype = dtype or environ.dftype()
-        full = _shape(size, shape, scale)
-        draw = jax.random.gamma(self._draw(key), jnp.asarray(shape, dtype), full, dtype)
-        return _affine(draw, None, scale)
-
-    def standard_gamma(
-        self,
-        shape: Any,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the gamma distribution of scale 1."""
-        return self.gamma(shape, None, size, key, dtype)
-
-    def beta(
-        self,
-        a: Any,
-        b: Any,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the beta distribution."""
-        dtype = dtype or environ.dftype()
-        return jax.random.beta(
-            self._draw(key), jnp.asarray(a, dtype), jnp.asarray(b, dtype), _shape(size, a, b), dtype
-        )
-
-    def dirichlet(
-        self,
-        alpha: Any,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample probability vectors from the Dirichlet distribution."""
-        dtype = dtype or environ.dftype()
-        shape = np.shape(alpha)[:-1] if size is None else _shape(size)
-        return jax.random.dirichlet(self._draw(key), jnp.asarray(alpha, dtype), shape, dtype)
-
-    def laplace(
-        self,
-        loc: Any = None,
-        scale: Any = None,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the Laplace distribution of this centre and scale."""
-        shape = _shape(size, loc, scale)
-        draw = jax.random.laplace(self._draw(key), shape, dtype or environ.dftype())
-        return _affine(draw, loc, scale)
-
-    def gumbel(
-        self,
-        loc: Any = None,
-        scale: Any = None,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the Gumbel distribution of this location and scale."""
-        shape = _shape(size, loc, scale)
-        draw = jax.random.gumbel(self._draw(key), shape, dtype or environ.dftype())
-        return _affine(draw, loc, scale)
-
-    def logistic(
-        self,
-        loc: Any = None,
-        scale: Any = None,
-        size: Size | None = None,
-        key: SeedOrKey | None = None,
-        dtype: Any = None,
-    ) -> jax.Array:
-        """Sample from the logistic distribution of this location and scale."""
-        shape = _shape(size, loc, scale)
-        draw = jax.random.logistic(self._draw(key), shape, dtype or environ.dftype())
-        return _affine(draw, loc, scale)

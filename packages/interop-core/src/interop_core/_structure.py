@@ -41,6 +41,42 @@ class _Trusted(dict[type, bool]):
 _TRUSTED = _Trusted()
 
 
+class _Names:
+    """The names of attributes: equal in any order, since that decides nothing, but kept in theirs.
+
+    Args:
+        given: the names in the order of the object.
+    """
+
+    __slots__ = ("given", "ordered")
+
+    def __init__(self, given: tuple[str, ...]) -> None:
+        self.given = given
+        self.ordered = ORDERS[given]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is _Names and self.ordered == other.ordered)
+
+    def __hash__(self) -> int:
+        return hash(self.ordered)
+
+    def __repr__(self) -> str:
+        return repr(self.ordered)
+
+
+class _KnownNames(dict[tuple[str, ...], _Names]):
+    """The `_Names` of attribute lists met before: there are few more than classes."""
+
+    def __missing__(self, given: tuple[str, ...]) -> _Names:
+        names = _Names(given)
+        if len(self) < 4096:
+            self[given] = names
+        return names
+
+
+_NAMES = _KnownNames()
+
+
 class Structure:
     """Everything of a module but the values of its states, as one flat hashable code.
 
@@ -117,10 +153,10 @@ class _Writer:
 
     def _node(self, cls: type, value: Any, name: str) -> None:
         attributes = value.__dict__
-        order = ORDERS[tuple(attributes)]
-        self.code += (_NODE, cls, order)
+        names = _NAMES[tuple(attributes)]
+        self.code += (_NODE, cls, names)
         prefix = name + "." if name else ""
-        for key in order:
+        for key in names.ordered:
             child = attributes[key]
             child_cls = child.__class__
             # Most attributes are plain configuration: this shortcut is most of the speed.
@@ -180,8 +216,12 @@ class _Reader:
             attributes = new.__dict__
             if word is _STATE:
                 attributes["_value"] = next(self.values)
-            for key in detail:
-                attributes[key] = self.read()
+                for key in detail:
+                    attributes[key] = self.read()
+            else:
+                entries = {key: self.read() for key in detail.ordered}
+                for key in detail.given:
+                    attributes[key] = entries[key]
             return new
         if word is _DICT:
             entries = {key: self.read() for key in ORDERS[detail]}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import jax
-
+from ._content import PLAIN
+from ._flat import Filter, FlatDict, Path, select
 from .state import State
 
 __all__ = [
@@ -20,11 +20,6 @@ __all__ = [
     "nodes",
     "states",
 ]
-
-Path = tuple[Any, ...]
-Filter = Any
-V = TypeVar("V")
-W = TypeVar("W")
 
 ATOM, STATE, NODE, LIST, TUPLE, NAMED, DICT = range(7)
 EVERYWHERE = (0, 2**31 - 1)
@@ -71,95 +66,6 @@ class _Orders(dict[tuple[Any, ...], tuple[Any, ...]]):
 
 
 ORDERS = _Orders()
-
-
-class FlatDict(dict[Path, V]):
-    """What traversal finds, by path; a pytree whose leaves are the entries.
-
-    Example:
-        >>> found = FlatDict({("layers", 0, "weight"): State(1.0)})
-        >>> found.to_nest()
-        {'layers': {0: {'weight': State(value=1.0)}}}
-    """
-
-    def to_nest(self) -> dict[Any, Any]:
-        """Turn ``{("a", 0): x}`` into ``{"a": {0: x}}``."""
-        nest: dict[Any, Any] = {}
-        for path, entry in self.items():
-            inner = nest
-            for key in path[:-1]:
-                inner = inner.setdefault(key, {})
-            inner[path[-1]] = entry
-        return nest
-
-    def to_dict_values(self) -> dict[Path, Any]:
-        """Take the values out of the states."""
-        return {p: s.value if isinstance(s, State) else s for p, s in self.items()}
-
-    def assign_dict_values(self, values: Mapping[Path, Any]) -> None:
-        """Put values back into the states, path by path.
-
-        Raises:
-            KeyError: if a path is missing; nothing is written then.
-        """
-        missing = [path for path in self if path not in values]
-        if missing:
-            raise KeyError(f"No value for {missing}.")
-        for path, entry in self.items():
-            if not isinstance(entry, State):
-                raise TypeError(f"{path} is a {type(entry).__name__}, not a state.")
-            entry.value = values[path]
-
-    def filter(self, *filters: Filter) -> Any:
-        """Select entries as `states` does: one FlatDict per filter."""
-        return _select(self, filters)
-
-
-def _flatten_flat(flat: FlatDict[Any]) -> tuple[tuple[tuple[Any, Any], ...], tuple[Path, ...]]:
-    key = jax.tree_util.DictKey
-    return tuple((key(path), entry) for path, entry in flat.items()), tuple(flat)
-
-
-jax.tree_util.register_pytree_with_keys(
-    FlatDict,
-    _flatten_flat,
-    lambda paths, entries: FlatDict(zip(paths, entries, strict=True)),
-)
-
-
-def _predicate(which: Filter) -> Callable[[Path, Any], bool]:
-    """Turn a filter into a function of path and object."""
-    if which is ... or which is True:
-        return lambda path, x: True
-    if which is None or which is False:
-        return lambda path, x: False
-    if isinstance(which, type):
-        return lambda path, x: isinstance(x, which)
-    if isinstance(which, str):
-        return lambda path, x: which in (getattr(x, "tag", None) or ())
-    if isinstance(which, tuple | list):
-        parts = [_predicate(part) for part in which]
-        return lambda path, x: any(part(path, x) for part in parts)
-    if callable(which):
-        return lambda path, x: bool(which(path, x))
-    raise TypeError(
-        f"{which!r} is no filter. A filter is a type, a tag, a function of (path, object), "
-        "a tuple of filters (any of them), `...` (everything) or None (nothing)."
-    )
-
-
-def _select(found: FlatDict[V], filters: tuple[Filter, ...]) -> Any:
-    """Distribute entries over filters; each goes to the first that takes it."""
-    if not filters:
-        return found
-    tests = [_predicate(which) for which in filters]
-    parts: list[FlatDict[V]] = [FlatDict() for _ in filters]
-    for path, entry in found.items():
-        for test, part in zip(tests, parts, strict=True):
-            if test(path, entry):
-                part[path] = entry
-                break
-    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def children(value: Any, kind: int) -> Iterator[tuple[Any, Any]]:
@@ -229,7 +135,7 @@ def states(module: Any, *filters: Filter, allowed_hierarchy: tuple[int, int] = E
         for path, kind, level, entry in _walk(module, (), 0, high, set())
         if kind == STATE and level >= low
     )
-    return _select(found, filters)
+    return select(found, filters)
 
 
 def nodes(module: Any, *filters: Filter, allowed_hierarchy: tuple[int, int] = EVERYWHERE) -> Any:
@@ -255,7 +161,7 @@ def nodes(module: Any, *filters: Filter, allowed_hierarchy: tuple[int, int] = EV
         for path, kind, level, entry in _walk(module, (), 0, high, set())
         if kind == NODE and level >= low
     )
-    return _select(found, filters)
+    return select(found, filters)
 
 
 def named_states(value: Any) -> list[tuple[str, State[Any]]]:
@@ -274,35 +180,29 @@ def _gather(
 ) -> None:
     """Add the states below a node or container to ``found``."""
     kinds = KINDS
+    entries: Any
     if kind in (NODE, DICT):
-        entries = value.__dict__ if kind == NODE else value
-        for key in ORDERS[tuple(entries)]:
-            child = entries[key]
-            child_kind = kinds[child.__class__]
-            if child_kind:
-                _gather_child(child, child_kind, f"{prefix}{key}", found, seen)
-        return
-    keys: Any = value._fields if kind == NAMED else range(len(value))
-    for key, child in zip(keys, value, strict=True):
+        held = value.__dict__ if kind == NODE else value
+        entries = [(key, held[key]) for key in ORDERS[tuple(held)]]
+    else:
+        entries = enumerate(value) if kind != NAMED else zip(value._fields, value, strict=True)
+    for key, child in entries:
         child_kind = kinds[child.__class__]
-        if child_kind:
-            _gather_child(child, child_kind, f"{prefix}{key}", found, seen)
-
-
-def _gather_child(
-    child: Any, kind: int, name: str, found: list[tuple[str, State[Any]]], seen: set[int]
-) -> None:
-    """Add one state, or those below one node or container, unless seen before."""
-    if kind == STATE:
-        if id(child) not in seen:
+        if child_kind == ATOM:
+            continue
+        if child_kind == STATE:
+            if id(child) not in seen:
+                seen.add(id(child))
+                found.append((f"{prefix}{key}", child))
+            continue
+        if child_kind == NODE:
+            if id(child) in seen:
+                continue
             seen.add(id(child))
-            found.append((name, child))
-        return
-    if kind == NODE:
-        if id(child) in seen:
-            return
-        seen.add(id(child))
-    _gather(child, kind, name + ".", found, seen)
+        elif child_kind == TUPLE and PLAIN.issuperset([entry.__class__ for entry in child]):
+            # A size; there are several in every layer.
+            continue
+        _gather(child, child_kind, f"{prefix}{key}.", found, seen)
 
 
 def _spread(value: Any, name: str, out: dict[str, Any]) -> None:

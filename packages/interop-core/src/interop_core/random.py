@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ._abstract import ABSTRACT
+from ._distributions import Distributions
 from ._sampling import Sampling, SeedOrKey, as_key
 from .state import State
 
@@ -70,7 +71,7 @@ __all__ = [
 _lock = threading.RLock()
 
 
-class RandomState(Sampling, State[jax.Array]):
+class RandomState(Sampling, Distributions, State[jax.Array]):
     """A random number generator: a state whose value is a JAX key.
 
     Every draw splits the key: one part stays as the new value, the other makes the numbers.

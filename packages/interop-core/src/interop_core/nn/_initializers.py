@@ -18,6 +18,7 @@ from ..state import State
 
 Size = tuple[int, ...]
 
+_ALL_INT = frozenset({int})
 # JAX publishes its constructor without types.
 _shape_dtype: Any = jax.ShapeDtypeStruct
 
@@ -57,6 +58,8 @@ def to_size(x: Any) -> Size | None:
         >>> to_size(3), to_size([3, 4]), to_size(None)
         ((3,), (3, 4), None)
     """
+    if x.__class__ is tuple and _ALL_INT.issuperset([n.__class__ for n in x]):
+        return x
     if x is None:
         return None
     if isinstance(x, int | np.integer) and not isinstance(x, bool):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import _structure, graph
+from .._content import same
 from .._pretty import enclose, value_text
 from ..graph import EVERYWHERE, FlatDict, Node
 from ..state import ParamState, State
+from ._initializers import to_size
 
 if TYPE_CHECKING:
     from ._param import Param
@@ -29,13 +31,10 @@ def _dotted(path: tuple[Any, ...], prefix: str = "") -> str:
 
 def _size(value: Any, what: str) -> Size:
     """Make a size of an integer or a sequence of integers."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return (int(value),)
-    if isinstance(value, tuple | list) and all(
-        isinstance(n, int | np.integer) and not isinstance(n, bool) for n in value
-    ):
-        return tuple(int(n) for n in value)
-    raise TypeError(f"{what} must be an integer or a tuple of integers, not {value!r}.")
+    size = to_size(value)
+    if size is None:
+        raise ValueError(f"{what} must be an integer or a tuple of integers, not None.")
+    return size
 
 
 class Module(Node):
@@ -353,16 +352,26 @@ def _text(value: Any, above: set[int]) -> str:
 
 
 def _shown(module: Module) -> dict[str, Any]:
-    """Pick what to show: the label, the sizes, then public attributes, without empty ones."""
+    """Pick what to show: the label, the sizes, and public attributes off their default."""
     fields: dict[str, Any] = {}
     for key in ("name", "in_size", "out_size"):
         entry = getattr(module, key)
         if entry is not None:
             fields[key] = entry
+    defaults = _defaults(cast("Hashable", type(module)))
     for key, entry in module.__dict__.items():
-        if not key.startswith("_") and entry is not None:
+        if key.startswith("_") or entry is None:
+            continue
+        if key not in defaults or not same(entry, defaults[key]):
             fields[key] = entry
     return fields
+
+
+@functools.cache
+def _defaults(cls: Hashable) -> dict[str, Any]:
+    """Collect the defaults of a class's constructor."""
+    parameters = inspect.signature(cast("type", cls)).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 _structure.register(Module)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
+import jax
+
+from .. import environ
+from .._content import Content
 from ._module import ElementWiseBlock, Module
 
 __all__ = ["Sequential"]
@@ -85,7 +90,7 @@ class Sequential(Module):
         return x
 
     def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """Pass a size through the layers; plain functions are taken to keep it.
+        """Pass a size through the layers.
 
         Args:
             in_size: the shape of one input.
@@ -95,11 +100,13 @@ class Sequential(Module):
         """
         size = tuple(in_size)
         for index, layer in enumerate(self.layers):
-            if isinstance(layer, Module):
-                try:
+            try:
+                if isinstance(layer, Module):
                     size = layer.output_size(size)
-                except ValueError as error:
-                    raise ValueError(f"layers[{index}]: {error}") from error
+                else:
+                    size = _function_size(Content(layer), size, environ.dftype())
+            except ValueError as error:
+                raise ValueError(f"layers[{index}]: {error}") from error
         return size
 
     def append(self, layer: Any) -> None:
@@ -136,6 +143,21 @@ class Sequential(Module):
         if isinstance(index, tuple):
             return Sequential(*(self.layers[i] for i in index))
         return self.layers[index]
+
+
+@functools.lru_cache(maxsize=1024)
+def _function_size(wrapped: Content, size: tuple[int, ...], dtype: Any) -> Any:
+    """Give the shape of what a plain function makes of an array, by tracing it once."""
+    function: Callable[..., Any] = wrapped.value
+    blank: Any = jax.ShapeDtypeStruct
+    try:
+        made = jax.eval_shape(function, blank(size, dtype))
+    except Exception as error:
+        name = getattr(function, "__name__", repr(function))
+        raise ValueError(f"the function {name} fails on shape {size}: {error}") from error
+    if not hasattr(made, "shape"):
+        raise ValueError("a function that returns more than one array has no output size.")
+    return tuple(made.shape)
 
 
 def _checked(layer: Any) -> Callable[..., Any]:

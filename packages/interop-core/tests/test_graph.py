@@ -1,0 +1,500 @@
+"""Traversal, leaves by name, and modules as pytrees."""
+
+from __future__ import annotations
+
+import collections
+import copy
+import functools
+import pickle
+from typing import Any, NamedTuple
+
+import brainstate
+import jax
+import numpy as np
+import optax
+import orbax.checkpoint
+import pytest
+from jax import numpy as jnp
+
+from interop_core import graph, nn
+from interop_core.random import RandomState
+from interop_core.state import BatchState, HiddenState, ParamState, State
+
+
+class Pair(NamedTuple):
+    """Two things side by side."""
+
+    left: Any
+    right: Any
+
+
+class Block(nn.Module):
+    """A layer with configuration and states of every form."""
+
+    def __init__(self, size: int = 3, mask: Any = None, scale: Any = 1.0, act: Any = None) -> None:
+        super().__init__()
+        self.in_size = size
+        self.size = size
+        self.mask = mask
+        self.scale = scale
+        self.act = act
+        self.weight = ParamState({"weight": jnp.ones((size, size)), "bias": jnp.zeros(size)})
+        self.mean: BatchState[Any] = BatchState(jnp.zeros(size))
+
+    def update(self, x: jax.Array) -> Any:
+        return x @ self.weight.value["weight"] * self.scale + self.weight.value["bias"]
+
+
+class Deep(nn.Module):
+    """A module that holds others in every kind of container."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        make = Block
+        self.zebra = make()
+        self.tied = self.zebra
+        self.d = {"b": [make(), 3], "a": make()}
+        self.t = (State(1.0), "text", make())
+        self.pair = Pair(make(), None)
+        self.ordered = collections.OrderedDict(x=State(2.0))
+        self.plain = 7
+
+
+def structure(tree: Any) -> Any:
+    """The structure of a pytree, without the type that JAX does not publish."""
+    return jax.tree.structure(tree)
+
+
+def build() -> nn.Sequential:
+    """A stack of two blocks and a function."""
+    return nn.Sequential(Block(), jnp.tanh, Block())
+
+
+# -- traversal ------------------------------------------------------------------------------------
+
+
+def test_paths_go_through_every_container_in_the_order_of_names() -> None:
+    assert list(graph.states(Deep())) == [
+        ("d", "a", "mean"),
+        ("d", "a", "weight"),
+        ("d", "b", 0, "mean"),
+        ("d", "b", 0, "weight"),
+        ("ordered", "x"),
+        ("pair", "left", "mean"),
+        ("pair", "left", "weight"),
+        ("t", 0),
+        ("t", 2, "mean"),
+        ("t", 2, "weight"),
+        ("tied", "mean"),
+        ("tied", "weight"),
+    ]
+
+
+def test_nodes_come_after_what_they_hold() -> None:
+    assert list(graph.nodes(Deep())) == [
+        ("d", "a"),
+        ("d", "b", 0),
+        ("pair", "left"),
+        ("t", 2),
+        ("tied",),
+        (),
+    ]
+
+
+def published_and_ours() -> list[tuple[Any, Any]]:
+    """The same tree made of published and of our modules."""
+    made: list[tuple[Any, Any]] = []
+    for lib in (brainstate, None):
+        base: Any = nn.Module if lib is None else lib.nn.Module
+        param: Any = ParamState if lib is None else lib.ParamState
+        hidden: Any = HiddenState if lib is None else lib.HiddenState
+
+        class Leaf(base):  # type: ignore[misc]
+            def __init__(self, param: Any = param, hidden: Any = hidden) -> None:
+                super().__init__()
+                self.w = param(np.ones(2, np.float32))
+                self.h = hidden(np.ones(2, np.float32))
+
+        class Tree(base):  # type: ignore[misc]
+            def __init__(self, leaf: Any = Leaf, param: Any = param) -> None:
+                super().__init__()
+                self.b = leaf()
+                self.a = [leaf(), {"y": leaf(), "x": (leaf(), 1)}]
+                self.c = self.b
+                self.own = param(np.ones(1, np.float32))
+                self.deep = leaf()
+                self.deep.inner = leaf()
+
+        made.append((Tree(), Leaf))
+    return made
+
+
+@pytest.mark.parametrize("levels", [(0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (3, 9)])
+def test_levels_are_the_published_ones(levels: tuple[int, int]) -> None:
+    (published, _), (ours, _) = published_and_ours()
+    for method in ("states", "nodes"):
+        theirs = getattr(published, method)(allowed_hierarchy=levels)
+        mine = getattr(ours, method)(allowed_hierarchy=levels)
+        assert list(mine) == list(theirs)
+
+
+def test_filters_distribute_as_published() -> None:
+    (published, leaf_p), (ours, leaf) = published_and_ours()
+    theirs = published.states(brainstate.HiddenState, ...)
+    mine = ours.states(HiddenState, ...)
+    assert [list(part) for part in mine] == [list(part) for part in theirs]
+    assert list(ours.nodes(leaf)) == list(published.nodes(leaf_p))
+
+
+def test_filter_kinds() -> None:
+    model = build()
+    model.layers[0].weight.add_tag("frozen")
+    first = ("layers", 0, "weight")
+    assert list(model.states("frozen")) == [first]
+    assert list(model.states(lambda path, state: path[1] == 0 and "mean" not in path)) == [first]
+    assert list(model.states(("frozen", HiddenState))) == [first]
+    assert list(model.states(None)) == []
+    assert len(model.states(...)) == len(model.states()) == 4
+    assert [len(part) for part in model.states(BatchState, HiddenState)] == [2, 0]
+    with pytest.raises(TypeError, match="is no filter"):
+        model.states(3)
+
+
+def test_module_inside_itself_ends() -> None:
+    model = Block()
+    model.me = model  # type: ignore[attr-defined]
+    assert len(graph.states(model)) == 2
+    assert "me=Block(...)" in repr(model)
+    new = jax.tree.map(lambda x: x, model)
+    assert new.me is new
+
+
+def test_flat_dict_helpers() -> None:
+    model = build()
+    found = model.states(BatchState)
+    assert found.to_nest() == {"layers": {0: {"mean": model[0].mean}, 2: {"mean": model[2].mean}}}
+    values = found.to_dict_values()
+    found.assign_dict_values({path: value + 1 for path, value in values.items()})
+    assert model[0].mean.value.tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(KeyError, match="No value for"):
+        found.assign_dict_values({})
+    with pytest.raises(TypeError, match="not a state"):
+        model.nodes().assign_dict_values(dict.fromkeys(model.nodes()))
+    doubled = jax.tree.map(lambda s: s.numel() * 2, found)
+    assert doubled == {("layers", 0, "mean"): 6, ("layers", 2, "mean"): 6}
+
+
+# -- by name --------------------------------------------------------------------------------------
+
+
+def test_leaves_are_named_by_path_and_key() -> None:
+    model = build()
+    assert list(graph.leaves(model)) == [
+        "layers.0.mean",
+        "layers.0.weight.weight",
+        "layers.0.weight.bias",
+        "layers.2.mean",
+        "layers.2.weight.weight",
+        "layers.2.weight.bias",
+    ]
+    assert graph.leaves(model)["layers.0.mean"] is model[0].mean.value
+
+
+def test_leaves_of_nested_values_and_tied_layers() -> None:
+    block = Block()
+    block.mean.value = [{"x": jnp.ones(1)}, (jnp.ones(2), None)]
+    model = nn.Sequential(block, block)
+    assert [name for name in graph.leaves(model) if "mean" in name] == [
+        "layers.0.mean.0.x",
+        "layers.0.mean.1.0",
+    ]
+    assert list(graph.leaves(State({"a": 1}))) == ["a"]
+
+
+def test_assign_is_the_inverse_of_leaves() -> None:
+    source, target = build(), build()
+    new = {name: value + 5 for name, value in graph.leaves(source).items()}
+    before = target[0].weight.value
+    graph.assign(target, new)
+    assert graph.leaves(target).keys() == new.keys()
+    assert all(graph.leaves(target)[name] is value for name, value in new.items())
+    # The dict that somebody may still hold is not written to.
+    assert before["bias"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_assign_some_leaves_keeps_the_others() -> None:
+    block = Block()
+    block.mean.value = Pair([jnp.zeros(1), jnp.zeros(1)], None)
+    weight = block.weight.value["weight"]
+    graph.assign(block, {"weight.bias": 1, "mean.0.1": 2})
+    assert block.weight.value == {"weight": weight, "bias": 1}
+    assert isinstance(block.mean.value, Pair)
+    assert block.mean.value.left[1] == 2
+
+
+def test_assign_refuses_unknown_names_and_writes_nothing() -> None:
+    block = Block()
+    before = graph.leaves(block)
+    with pytest.raises(KeyError, match="nonsense"):
+        graph.assign(block, {"weight.bias": 1, "nonsense": 2})
+    assert all(graph.leaves(block)[name] is value for name, value in before.items())
+
+
+def test_configuration_reads_the_arguments_back() -> None:
+    assert graph.configuration(Block(4, scale=2)) == {
+        "size": 4,
+        "mask": None,
+        "scale": 2,
+        "act": None,
+    }
+    assert graph.configuration(build()) == {"name": None}
+
+
+# -- pytree ---------------------------------------------------------------------------------------
+
+
+def test_leaves_are_the_values_of_the_states() -> None:
+    model = build()
+    flat, _ = jax.tree.flatten(model)
+    assert len(flat) == 6
+    assert flat[0] is model[0].mean.value
+
+
+def test_key_paths_spell_the_names_of_leaves() -> None:
+    model = build()
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(model)]
+    names = {jax.tree_util.keystr(path, simple=True, separator=".") for path in paths}
+    assert names == set(graph.leaves(model))
+
+
+def test_modules_built_alike_have_one_structure() -> None:
+    a, b = structure(build()), structure(build())
+    assert a == b
+    assert hash(a) == hash(b)
+    total = jax.tree.map(jnp.add, build(), build())
+    assert total[0].weight.value["weight"].tolist() == [[2.0] * 3] * 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"size": 4},
+        {"scale": 1},
+        {"scale": True},
+        {"mask": np.ones(3)},
+        {"act": jnp.tanh},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_configuration_tells_structures_apart(other: dict[str, Any]) -> None:
+    assert structure(Block(**other)) != structure(Block())
+
+
+def test_name_type_and_tag_tell_structures_apart() -> None:
+    class Other(Block):
+        pass
+
+    tagged = Block()
+    tagged.weight.add_tag("x")
+    structures = {
+        structure(model)
+        for model in (Block(), Other(), tagged, nn.Sequential(), nn.Sequential(name="x"))
+    }
+    assert len(structures) == 5
+
+
+@pytest.mark.parametrize("make", [np.array, jnp.array])
+def test_arrays_in_configuration_compare_by_content(make: Any) -> None:
+    a, b = Block(mask=make([1.0, 0.0])), Block(mask=make([1.0, 0.0]))
+    c = Block(mask=make([1.0, 1.0]))
+    d = Block(mask=make([[1.0, 0.0]]))
+    assert structure(a) == structure(b)
+    assert hash(structure(a)) == hash(structure(b)) == hash(structure(c))
+    assert structure(a) != structure(c)
+    assert structure(a) != structure(d)
+    assert structure(Block(mask=np.ones(2))) != structure(Block(mask=np.ones(2, np.float32)))
+
+
+def test_numpy_and_jax_arrays_in_configuration_differ() -> None:
+    numpy, ours = Block(mask=np.ones(2, np.float32)), Block(mask=jnp.ones(2))
+    assert structure(numpy) != structure(ours)
+
+
+def test_nan_in_configuration_equals_itself() -> None:
+    a, b = Block(mask=np.array([np.nan])), Block(mask=np.array([np.nan]))
+    assert structure(a) == structure(b)
+
+
+def test_partial_functions_and_containers_compare_by_content() -> None:
+    def make(axis: int) -> Block:
+        return Block(
+            act=functools.partial(jnp.sum, axis=axis),
+            scale={"a": [np.ones(2), {1, 2}], "b": (1, None)},
+        )
+
+    assert structure(make(1)) == structure(make(1))
+    assert hash(structure(make(1))) == hash(structure(make(1)))
+    assert structure(make(1)) != structure(make(2))
+
+
+def test_initializers_do_not_tell_structures_apart_by_identity() -> None:
+    a = nn.Sequential(Block(act=nn.init.Normal(scale=np.ones(2))))
+    b = nn.Sequential(Block(act=nn.init.Normal(scale=np.ones(2))))
+    assert structure(a) == structure(b)
+
+
+def test_ties_survive() -> None:
+    shared = Block()
+    model = nn.Sequential(shared, jnp.tanh, shared)
+    new = jax.tree.map(lambda x: x + 1, model)
+    assert len(jax.tree.leaves(model)) == 3
+    assert new[0] is new[2]
+    assert new[0] is not shared
+    untied = nn.Sequential(Block(), jnp.tanh, Block())
+    assert structure(model) != structure(untied)
+
+
+def test_tied_states_survive() -> None:
+    a, b = Block(), Block()
+    b.weight = a.weight
+    new = jax.tree.map(lambda x: x, nn.Sequential(a, b))
+    assert new[0] is not new[1]
+    assert new[0].weight is new[1].weight
+
+
+def test_every_container_is_rebuilt() -> None:
+    model = Deep()
+    new = jax.tree.map(lambda x: x, model)
+    assert new.tied is new.zebra
+    assert new.t[1] == "text"
+    assert type(new.pair) is Pair
+    assert type(new.ordered) is collections.OrderedDict
+    assert new.d["b"] is not model.d["b"]
+    assert list(graph.states(new)) == list(graph.states(model))
+    assert list(vars(new)) == list(vars(model))
+
+
+@pytest.mark.parametrize(
+    "leaf", [None, object(), "text", jax.ShapeDtypeStruct((2,), "float32"), ()]
+)
+def test_unflatten_takes_any_leaf(leaf: Any) -> None:
+    flat, definition = jax.tree.flatten(Block())
+    new = jax.tree.unflatten(definition, [leaf] * len(flat))
+    assert new.mean.value is leaf
+    assert new.size == 3
+
+
+def test_new_states_keep_name_and_metadata() -> None:
+    block = Block()
+    block.mean = BatchState(jnp.zeros(3), name="mean", tag="t", axis=[1])
+    new = jax.tree.map(lambda x: x, block)
+    assert type(new.mean) is BatchState
+    assert (new.mean.name, new.mean.tag) == ("mean", frozenset({"t"}))
+    assert vars(new.mean)["axis"] == [1]
+
+
+def test_jit_compiles_once_for_modules_built_alike() -> None:
+    traced = []
+
+    @jax.jit
+    def forward(model: nn.Module, x: jax.Array) -> Any:
+        traced.append(1)
+        return model(x)
+
+    x = jnp.ones((2, 3))
+    forward(Block(mask=np.ones(3)), x)
+    forward(Block(mask=np.ones(3)), x)
+    assert len(traced) == 1
+    forward(Block(mask=np.zeros(3)), x)
+    assert len(traced) == 2
+
+
+def test_jit_returns_modules_and_leaves_the_argument_alone() -> None:
+    @jax.jit
+    def step(model: Block) -> Block:
+        model.mean.value = model.mean.value + 1
+        return model
+
+    model = Block()
+    assert step(model).mean.value.tolist() == [1.0, 1.0, 1.0]
+    assert model.mean.value.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_grad_vmap_and_eval_shape() -> None:
+    def loss(model: nn.Module, x: jax.Array) -> jax.Array:
+        return jnp.sum(model(x))
+
+    model, x = build(), jnp.ones(3)
+    gradient = jax.grad(loss)(model, x)
+    assert type(gradient) is nn.Sequential
+    assert gradient[2].weight.value["bias"].tolist() == [1.0, 1.0, 1.0]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), model, model)
+    assert jax.vmap(loss, in_axes=(0, None))(stacked, x).shape == (2,)
+    assert jax.eval_shape(lambda m: jax.tree.map(lambda a: a[None], m), model)[
+        0
+    ].mean.value.shape == (
+        1,
+        3,
+    )
+
+
+def test_scan_carries_a_module() -> None:
+    def body(model: Block, x: jax.Array) -> tuple[Block, jax.Array]:
+        model.mean.value = model.mean.value + x
+        return model, model.mean.value[0]
+
+    last, seen = jax.lax.scan(body, Block(), jnp.arange(3.0))
+    assert seen.tolist() == [0.0, 1.0, 3.0]
+    assert last.mean.value.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_optax_trains_a_module() -> None:
+    def loss(model: nn.Module) -> jax.Array:
+        return jnp.sum(model(jnp.ones((2, 3))) ** 2)
+
+    model: Any = build()
+    optimizer = optax.adam(0.05)
+    state = optimizer.init(model)
+    first = loss(model)
+    for _ in range(5):
+        updates, state = optimizer.update(jax.grad(loss)(model), state, model)
+        model = optax.apply_updates(model, updates)
+    assert float(loss(model)) < float(first)
+    assert type(model) is nn.Sequential
+
+
+def test_orbax_saves_and_restores_a_module(tmp_path: Any) -> None:
+    model = jax.tree.map(lambda x: x + 3, build())
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "model", model)
+        checkpointer.wait_until_finished()
+        restored = checkpointer.restore(tmp_path / "model", jax.eval_shape(lambda: build()))
+    assert type(restored) is nn.Sequential
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), model, restored))
+
+
+def test_deepcopy_and_pickle_keep_ties() -> None:
+    shared = Block(mask=np.ones(3))
+    model = nn.Sequential(shared, shared)
+    for new in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert new[0] is new[1]
+        assert new[0] is not shared
+        assert structure(new) == structure(model)
+
+
+def test_generators_are_leaves() -> None:
+    block = Block()
+    block.rng = RandomState(0)  # type: ignore[attr-defined]
+    new = jax.tree.map(lambda x: x, block)
+    assert isinstance(new.rng, RandomState)
+    assert len(jax.tree.leaves(block)) == 4
+
+
+def test_subclasses_are_pytrees_of_their_own() -> None:
+    class Inner(Block):
+        pass
+
+    class Outer(Inner):
+        pass
+
+    assert type(jax.tree.map(lambda x: x, Outer())) is Outer
