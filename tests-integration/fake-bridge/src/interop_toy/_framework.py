@@ -29,6 +29,8 @@ class ToyBridge:
     prefix = "toy."
     function_title = "{}"
     label = "Toy"
+    prefix = "toy."
+    function_title = "{}"
     rows: tuple[LayerMap, ...] = ROWS
     unconvertible: tuple[Unconvertible, ...] = UNCONVERTIBLE
     unconvertible_core: tuple[Unconvertible, ...] = UNCONVERTIBLE_CORE
@@ -47,7 +49,7 @@ class ToyBridge:
 
     def title(self, node: Any) -> str:
         """``toy.Linear``; a function's own name."""
-        return f"{self.name}.{type(node).__name__}" if _is_layer(node) else name_of(node)
+        return self.prefix + type(node).__name__ if _is_layer(node) else name_of(node)
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer."""

@@ -11,14 +11,14 @@ from interop_core.testing import Harness
 from . import BRIDGE, from_toy, to_toy
 
 
-class ToyBridgeHarness(Harness):
-    """Toy layers take batches as the core does, and have no mode to train in."""
+class ToyHarness(Harness):
+    """Layers are called as the core's are: with a batch, and without a mode."""
 
-    def construct(self, target: Any, options: Config) -> Any:
-        """Run the constructor."""
+    def construct(self, target: Any, options: Config, x: Any) -> Any:
+        """Run the constructor; a function stands for itself."""
         if not isinstance(target, type):
             return with_keywords(target, options)
-        return target(**options)
+        return target(**options, seed=0)
 
 
-HARNESS = ToyBridgeHarness(BRIDGE, to_toy, from_toy)
+HARNESS = ToyHarness(BRIDGE, to_toy, from_toy)
