@@ -26,8 +26,6 @@ class ToyBridge:
     """Toy as one side of a conversion."""
 
     name = "toy"
-    prefix = "toy."
-    function_title = "{}"
     label = "Toy"
     prefix = "toy."
     function_title = "{}"
