@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 from . import nn
-from .bridge import Build
+from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import assign, configuration, leaves
+from .graph import configuration, leaves
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .state import State
@@ -88,6 +88,9 @@ class Core:
         """The constructor's parameters."""
         return configuration(node) if isinstance(node, nn.Module) else {}
 
+    def audit(self, node: Any) -> None:
+        """A core layer is what its configuration says; `leaves` looks at what may be put on it."""
+
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The arrays of the states."""
         if not isinstance(node, nn.Module):
@@ -97,16 +100,11 @@ class Core:
         return leaves(node)
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
-        """Make layers with empty states and put the arrays in."""
+        """Fill a skeleton that the constructor gave without computing anything."""
         used = {name: options[name] for name in parameters(target) if name in options}
-
-        def build(arrays: Sequence[Any]) -> Any:
-            with nn.init.abstract():
-                layer = target(**used)
-            assign(layer, dict(zip(names, arrays, strict=True)))
-            return layer
-
-        return build
+        with nn.init.abstract():
+            layer = target(**used)
+        return skeleton_of(layer, names, lambda _: False)
 
     def stack(self, layers: Sequence[Any]) -> nn.Sequential:
         """A `nn.Sequential`."""
