@@ -205,12 +205,11 @@ def _counts(shape: Shape, window: Shape, stride: Shape, around: Pads) -> np.ndar
 
 
 def _larger(a: Any, b: Any) -> Any:
-    """Pick the larger of two (value, position) pairs; of equal ones the first; NaN above all."""
+    """Pick the larger of two (value, position) pairs; NaN above all; of equal ones the first."""
     (value, index), (other, at) = a, b
-    is_nan, other_nan = value != value, other != other
-    tie = (value == other) | (is_nan & other_nan)
-    take = (other > value) | (other_nan & ~is_nan) | (tie & (at < index))
-    return lax.select(take, other, value), lax.select(take, at, index)
+    # With a NaN on either side the comparisons are false: then the pair with it is taken.
+    keep = (value > other) | (value != value) | ((value == other) & (index < at))
+    return lax.max(value, other), lax.select(keep, index, at)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
