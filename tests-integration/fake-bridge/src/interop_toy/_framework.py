@@ -68,6 +68,9 @@ class ToyBridge:
         held = vars(node)
         return {name: held[name] for name in parameters(_class_of(node)) if name in held}
 
+    def audit(self, node: Any) -> None:
+        """Nothing beyond the configuration and the arrays makes a difference."""
+
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The layer's arrays by name."""
         if not _is_layer(node):
