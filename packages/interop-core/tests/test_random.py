@@ -148,7 +148,7 @@ def test_seed_context_restores_the_stream() -> None:
     assert same_key(random.get_key(), before)
     with random.seed_context(3):
         assert random.rand(2).tolist() == first.tolist()
-    with pytest.raises(TypeError, match="(?i)shape"), random.seed_context(3):
+    with pytest.raises(TypeError, match=r"(?i)shape"), random.seed_context(3):
         random.rand("two")  # type: ignore[arg-type]
     assert same_key(random.get_key(), before)
 

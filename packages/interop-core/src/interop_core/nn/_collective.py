@@ -75,7 +75,7 @@ def call_all_fns(
     if node_to_exclude is not None:
         excluded = {id(node) for node in found.filter(node_to_exclude).values()}
         found = FlatDict((path, node) for path, node in found.items() if id(node) not in excluded)
-    arguments = tuple(args) if isinstance(args, tuple | list) else (args,)
+    arguments = args if isinstance(args, tuple) else (args,)
     calls: list[tuple[int, Callable[..., Any]]] = []
     for path, node in found.items():
         method = getattr(node, fn_name, None)

@@ -330,4 +330,7 @@ def _fit(array: Any, size: Size, batch_size: int | None) -> Any:
     full = (int(batch_size), *(1,) * missing, *shape)
     if isinstance(array, jax.ShapeDtypeStruct):
         return _shape_dtype(full, array.dtype)
-    return jnp.broadcast_to(array, full)
+    if isinstance(array, np.ndarray):
+        # A copy, because a state's value is written to in place by those who use NumPy.
+        return np.broadcast_to(array.reshape(full[1:]), full).copy()
+    return jnp.broadcast_to(array.reshape(full[1:]), full)

@@ -155,7 +155,7 @@ def _orthonormal(key: jax.Array, size: Size, axis: int, dtype: Any) -> jax.Array
     q, r = jnp.linalg.qr(jax.random.normal(key, tall, work))
     # Without the signs of the diagonal the result would depend on how the routine picks them.
     q = q * jnp.sign(jnp.diag(r))
-    if n_rest < n_out:
+    if n_rest <= n_out:
         q = q.T
     rest = size[:axis] + size[axis + 1 :]
     return jnp.moveaxis(q.reshape(*rest, n_out), -1, axis)

@@ -135,7 +135,7 @@ class Param(Module):
             self.val = raw
 
     def clip(self, min_val: Any = None, max_val: Any = None) -> None:
-        """Bring the value between bounds.
+        """Bring the value, as it is before ``precompute``, between bounds.
 
         Args:
             min_val: the lower bound; None for none.
@@ -223,7 +223,10 @@ def _traced(value: Any) -> bool:
 
 def _trace() -> Any:
     """Identify the trace that is going on in this thread."""
-    state: Any = jax.core.get_opaque_trace_state
+    # Here, because only cached traced values need it and the import takes time.
+    from jax.extend import core
+
+    state: Any = core.get_opaque_trace_state
     return state(convention="flax")
 
 
