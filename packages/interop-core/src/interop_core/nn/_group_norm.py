@@ -190,9 +190,8 @@ class GroupNorm(Module):
         x = as_array(x)
         self.output_size(x.shape)
         split = (*x.shape[:-1], self.groups, self.in_size[0] // self.groups)
-        grouped = x.reshape(split)
-        mean, variance = moments(
-            grouped,
+        statistics = moments(
+            x.reshape(split),
             self._reduced(x.ndim),
             dtype=self.dtype,
             fast=self.use_fast_variance,
@@ -200,6 +199,14 @@ class GroupNorm(Module):
             axis_name=self.axis_name,
             axis_index_groups=self.axis_index_groups,
         )
-        y = normalized(grouped, mean, variance, self.epsilon).reshape(x.shape)
+        # The few statistics are repeated for every channel, so that the data keeps its shape:
+        # XLA does not fuse the whole formula through a reshape.
+        mean, variance = (_per_channel(moment, split[-1]) for moment in statistics)
         parameters = {} if self.weight is None else self.weight.value
-        return scaled(y, x, parameters, self.dtype)
+        return scaled(normalized(x, mean, variance, self.epsilon), x, parameters, self.dtype)
+
+
+def _per_channel(moment: jax.Array, group_size: int) -> jax.Array:
+    """Repeat the values of groups, shape ``(..., groups, 1)``, for their channels."""
+    repeated = jnp.broadcast_to(moment, (*moment.shape[:-1], group_size))
+    return repeated.reshape(*moment.shape[:-2], moment.shape[-2] * group_size)

@@ -81,8 +81,9 @@ class LSTMCell(RNNCell):
             float32 when they start so.
 
     Raises:
-        TypeError: if a number of units is no integer, or an activation neither name nor function.
-        ValueError: if there is no activation function of that name.
+        ValueError: if a number of features is no integer, or there is no activation function of a
+            name.
+        TypeError: if an activation is neither a name nor a function.
 
     Example:
         >>> cell = LSTMCell(3, 5)
@@ -113,7 +114,7 @@ class LSTMCell(RNNCell):
         super().__init__(name=name)
         self.in_size, self.out_size = num_in, num_out
         if len(self.in_size) != 1 or len(self.out_size) != 1:
-            raise TypeError(
+            raise ValueError(
                 f"LSTMCell takes numbers of features, not shapes: got {num_in} and {num_out}."
             )
         self.num_in, self.num_out = self.in_size[0], self.out_size[0]
