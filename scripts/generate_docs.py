@@ -17,7 +17,8 @@ HEAD = """\
 # Layers
 
 Which layer becomes which, with what happens to its options and weights. A configuration that is
-not named here raises, and `explain(model, to=...)` shows it for a model of yours.
+not named here raises, and `explain(model, to=...)` shows it for a model of yours. A name in
+parentheses is read and not written; a dash says that there is no counterpart.
 
 """
 

@@ -1,7 +1,7 @@
 """Checks generated from a bridge's rows, for the bridges of this project and anybody else's.
 
 A bridge's test file makes a `Harness`, which says how its framework makes and calls a layer, and
-runs every check on it:
+runs every check on it::
 
     HARNESS = MyHarness(BRIDGE, to_mine, from_mine)
 
