@@ -269,3 +269,9 @@ def test_gradients_agree() -> None:
     grads = gradient(lambda m: (jax.vmap(m)(x) ** 2).sum())(converted)
     # One more product than the forward pass.
     np.testing.assert_allclose(grads.layers[0].weight.T, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_field_that_the_constructor_would_not_set_is_refused() -> None:
+    pool = eqx.tree_at(lambda p: p.init, eqx.nn.MaxPool2d(2, 2), 0.0)
+    with pytest.raises(UnsupportedLayerError, match=r"not what MaxPool2d makes: init=0\.0"):
+        from_equinox(pool)

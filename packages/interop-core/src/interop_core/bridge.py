@@ -66,7 +66,18 @@ class Framework(Protocol):
         ...
 
     def config(self, node: Any) -> dict[str, Any]:
-        """Every constructor parameter of a layer that can be read back."""
+        """Every constructor parameter of a layer that can be read back.
+
+        More may stand there: whatever it holds makes two layers differ.
+        """
+        ...
+
+    def audit(self, node: Any) -> None:
+        """Look at a layer beyond its configuration, once for each configuration.
+
+        Raises:
+            Refusal: where the layer is not what its class makes of its configuration.
+        """
         ...
 
     def leaves(self, node: Any) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ through once. Imports `bridge`, `registry`, `options` and the core's abstract co
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,7 +125,7 @@ def find_recipe(
     config = source.config(place)
     outward = target is bridge
     key: Hashable = (
-        bridge.name,
+        id(bridge),
         outward,
         stacked,
         version(),
@@ -197,6 +197,8 @@ class _Maker:
                 error=UnsupportedStructureError,
             )
         recipe = self._by_row(entry, config)
+        if recipe is not None:
+            self.source.audit(self.place)
         return self.problems or recipe
 
     def _entry(self, config: Config) -> LayerMap | LayerMapping | Unconvertible | None:
@@ -230,20 +232,21 @@ class _Maker:
         side: Side = "core" if self.outward else "foreign"
         ignored = frozenset(CORE_IGNORED.names) if self.outward else self.bridge.ignored
         translation = Translation(row, side, config, ignored)
-        for error, name, value, refusal in translation.errors():
-            self._note(error, refusal, name, value)
-        if self.problems:
-            return None
         options = {n: v for n, v in translation.options.items() if not n.endswith(".shape")}
         core_options: Config = config
         if not self.outward:
             core_options = {**parameters(row.core), **options, "example": self.example}
-        core = self._abstract_core(row, core_options)
+        complaints = list(translation.errors())
+        by_name = all(error is self._misfit() for error, *_ in complaints)
+        if by_name:
+            self._check_names(row, core_options)  # one problem for all that is missing
+        for error, name, value, refusal in complaints:
+            if not by_name or self.leaves.keys() >= set(refusal.arrays):
+                self._note(error, refusal, name, value)
+        core = None if self.problems else self._abstract_core(row, core_options)
         if core is None:
             return None
         moves = self._moves(row, core_options, core)
-        if moves is None:
-            return None
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
         recipe = Recipe(
@@ -278,12 +281,26 @@ class _Maker:
             with abstract():
                 return row.core(**{name: options[name] for name in known if name in options})
         except (ValueError, TypeError, AssertionError) as error:
-            kind = UnsupportedConfigurationError if self.outward else MissingShapeError
-            advice = "" if self.outward else "pass a sample_input that fits, unbatched"
+            by_sample = not self.outward and self.example is not None
+            kind = MissingShapeError if by_sample else UnsupportedConfigurationError
+            advice = "pass a sample_input that fits, unbatched" if by_sample else ""
             self._note(kind, Refusal(f"{row.core.__name__} does not take this: {error}", advice))
             return None
 
-    def _moves(self, row: LayerMap, options: Config, core: Any) -> tuple[Move, ...] | None:
+    def _check_names(self, row: LayerMap, options: Config) -> None:
+        """Note the arrays that the row does not name, and those that the layer does not hold."""
+        held = [entry for entry in row.leaves if entry.when(options)]
+        expected = {n for entry in held for n in (entry.core if self.outward else entry.foreign)}
+        given = set(self.leaves) - (set(row.transient) if self.outward else set())
+        for reason, names in (
+            ("holds what belongs to no such layer:", given - expected),
+            ("lacks", expected - given),
+        ):
+            if names:
+                refusal = Refusal(reason, arrays=tuple(sorted(names)))
+                self._note(self._misfit(), refusal, refusal.arrays[0])
+
+    def _moves(self, row: LayerMap, options: Config, core: Any) -> tuple[Move, ...]:
         moves = []
         for entry in row.leaves:
             if entry.when(options):
@@ -292,16 +309,6 @@ class _Maker:
                     moves.append(Move(entry.core, entry.foreign, layout))
                 else:
                     moves.append(Move(entry.foreign, entry.core, layout.inverse))
-        expected = {n for move in moves for n in move.source}
-        given = set(self.leaves) - (set(row.transient) if self.outward else set())
-        if expected != given:
-            parts = []
-            if given - expected:
-                parts.append(f"holds {', '.join(sorted(given - expected))}, which no row names")
-            if expected - given:
-                parts.append(f"lacks {', '.join(sorted(expected - given))}")
-            self._note(self._misfit(), Refusal(" and ".join(parts)))
-            return None
         shapes = {name: tuple(array.shape) for name, array in core_leaves(core).items()}
         for move in moves:
             self._check_arrays(move, shapes)
@@ -311,7 +318,8 @@ class _Maker:
         for name in move.source:
             array = self.leaves[name]
             if not isinstance(array, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
-                self._note(ConversionError, _not_an_array(name, array), name, type(array))
+                refusal = _not_an_array(self._titles((name,)), array)
+                self._note(ConversionError, refusal, name, type(array))
                 return
         shapes = tuple(tuple(self.leaves[name].shape) for name in move.source)
         try:
@@ -327,12 +335,17 @@ class _Maker:
             if len(dtypes) > 1 and len(move.target) < len(move.source):
                 raise Refusal(f"arrays of {' and '.join(sorted(map(str, dtypes)))} would be joined")
         except Refusal as refusal:
-            names = ", ".join(move.source)
+            names = self._titles(move.source)
             reason = f"{names} of shape {', '.join(map(str, shapes))}: {refusal.reason}"
             self._note(self._misfit(), Refusal(reason, refusal.advice), move.source[0])
 
     def _misfit(self) -> type[InteropError]:
         return getattr(self.source, "misfit", ConversionError)
+
+    def _titles(self, names: Sequence[str]) -> str:
+        """Arrays of the layer as people know them."""
+        title = getattr(self.source, "array_title", None)
+        return ", ".join(names if title is None else [title(self.place, name) for name in names])
 
     def _note(
         self,
@@ -341,16 +354,10 @@ class _Maker:
         field: str | None = None,
         value: Any = None,
     ) -> None:
+        reason = " ".join(filter(None, (refusal.reason, self._titles(refusal.arrays))))
+        error = refusal.error or error
         self.problems.append(
-            Problem(
-                self.path,
-                self.title,
-                refusal.error or error,
-                refusal.reason,
-                refusal.advice,
-                field,
-                value,
-            )
+            Problem(self.path, self.title, error, reason, refusal.advice, field, value)
         )
 
 

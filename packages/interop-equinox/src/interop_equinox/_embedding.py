@@ -6,7 +6,7 @@ import equinox as eqx
 
 from interop_core import nn
 from interop_core.errors import Refusal
-from interop_core.mapping import LayerMap, Only, Opt, Refused, case, iso, leaf
+from interop_core.mapping import LayerMap, Only, Opt, Refused, case, ignored, iso, leaf
 
 
 def _one_axis(size: tuple[int, ...]) -> int:
@@ -26,6 +26,7 @@ EMBEDDING = LayerMap(
         Only("core", "norm_type", 2.0),
         Only("core", "scale_grad_by_freq", False),
         Only("core", "freeze", False, "stop the gradient in the loss instead"),
+        ignored("foreign", "weight", "the table itself is converted"),
         Only("core", "dtype", None, "cast the model instead"),
     ),
     (leaf("weight", "weight"),),

@@ -18,7 +18,7 @@ from interop_core.core_side import not_a_model
 from interop_core.errors import Refusal, UnsupportedStructureError
 from interop_core.functions import function_of, keywords_of, name_of, with_keywords
 from interop_core.mapping import Config, LayerMap, Unconvertible
-from interop_core.options import parameters
+from interop_core.options import parameters, same
 
 from ._pointwise import Pointwise
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
@@ -78,14 +78,26 @@ class Equinox:
         )
 
     def config(self, node: Any) -> dict[str, Any]:
-        """The constructor's parameters."""
+        """Everything that the layer holds besides arrays and modules."""
         inner = _inner(node)
         if type(inner) is eqx.nn.Lambda:
             return keywords_of(inner.fn)
-        held = _held(inner)
+        held = _held(inner).items()
+        return {n: v for n, v in held if not (_is_array(v) or isinstance(v, eqx.Module))}
+
+    def audit(self, node: Any) -> None:
+        """Compare a layer with what its constructor makes: `eqx.tree_at` can put anything in."""
+        inner = _inner(node)
+        if type(inner) is eqx.nn.Lambda:
+            return
         kind: Any = type(inner)
-        known = parameters(kind)
-        return {name: held[name] for name in known if name in held and not _is_array(held[name])}
+        config = self.config(node)
+        options = {name: config[name] for name in parameters(kind) if name in config}
+        made = _abstract(kind, options)
+        fields = [n for n, v in self.config(made).items() if not same(v, config.get(n))]
+        if fields or _held(made).keys() != _held(inner).keys():
+            names = ", ".join(f"{n}={config.get(n)!r}" for n in fields)
+            raise Refusal(f"is not what {kind.__name__} makes: {names}", "make it anew")
 
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The arrays by dotted name."""
@@ -101,12 +113,8 @@ class Equinox:
         if not isinstance(target, type):
             function = with_keywords(target, options)
             return lambda _: eqx.nn.Lambda(function)
-        known = parameters(target)
-        more = {"inference": True} if "inference" in known else {}
-        if "key" in known:
-            layer = eqx.filter_eval_shape(lambda key: target(**options, **more, key=key), _KEY)
-        else:
-            layer = eqx.filter_eval_shape(lambda: target(**options, **more))
+        more = {"inference": True} if "inference" in parameters(target) else {}
+        layer = _abstract(target, {**options, **more})
         return skeleton_of(layer, names, lambda leaf: not _is_array(leaf))
 
     def stack(self, layers: Sequence[Any]) -> eqx.nn.Sequential:
@@ -128,6 +136,13 @@ class Equinox:
     def adopt(self, layer: Any) -> Any:
         """The layer."""
         return layer
+
+
+def _abstract(target: Any, options: Config) -> Any:
+    """Run a constructor without computing anything."""
+    if "key" in parameters(target):
+        return eqx.filter_eval_shape(lambda key: target(**options, key=key), _KEY)
+    return eqx.filter_eval_shape(lambda: target(**options))
 
 
 def _inner(node: Any) -> Any:

@@ -1,29 +1,32 @@
-"""How Flax NNX layers are read, recognised and built.
-
-The one place of this package that knows how NNX holds its variables.
-"""
+"""How Flax NNX layers are read, recognised and built: the bridge that the engine sees."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
+import jax
 from flax import nnx
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
-from interop_core.errors import Refusal
+from interop_core.errors import NotAModelError, Refusal
 from interop_core.functions import function_of, is_function, keywords_of, name_of, with_keywords
 from interop_core.mapping import Config, LayerMap, Unconvertible
-from interop_core.options import parameters
+from interop_core.options import REQUIRED, parameters
 
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
+from ._variables import arrays_of, holds_modules, is_stock, strays
 
 IGNORED = frozenset(
-    "rngs param_dtype promote_dtype kernel_init bias_init scale_init embedding_init "
-    "recurrent_kernel_init carry_init keep_rngs kernel_metadata bias_metadata scale_metadata "
-    "embedding_metadata recurrent_kernel_metadata".split()
+    "rngs param_dtype kernel_init bias_init scale_init embedding_init recurrent_kernel_init "
+    "carry_init keep_rngs kernel_metadata bias_metadata scale_metadata embedding_metadata "
+    "recurrent_kernel_metadata".split()
 )
-"""Parameters of any layer that say how it starts or what it is annotated with."""
+"""Parameters of any layer that say how it starts; its arrays say what became of that."""
+
+EVALUATION: dict[str, Any] = {"deterministic": True, "use_running_average": True}
+"""The modes that exported layers come in; ``.train()`` and ``.eval()`` switch them."""
 
 
 class Nnx:
@@ -46,11 +49,21 @@ class Nnx:
 
     def key(self, node: Any) -> Hashable:
         """The exact class, or the function that the element is."""
-        return type(node) if _is_layer(node) else function_of(node)
+        if isinstance(node, nnx.Module) or not is_function(node):
+            return type(node)
+        function = function_of(node)
+        try:
+            hash(function)
+        except TypeError:  # a callable object that compares by what it holds
+            return type(function)
+        return function
 
     def title(self, node: Any) -> str:
-        """``nnx.Linear``; a function's own name."""
-        return f"nnx.{type(node).__name__}" if _is_layer(node) else name_of(node)
+        """``nnx.Linear``; a function's own name; the whole name of a class of one's own."""
+        if isinstance(node, type) or (is_function(node) and not isinstance(node, nnx.Module)):
+            return name_of(node)
+        cls = type(node)
+        return f"{self.prefix if is_stock(cls) else cls.__module__ + '.'}{cls.__qualname__}"
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer."""
@@ -60,42 +73,55 @@ class Nnx:
         """The elements of an `nnx.Sequential`."""
         if type(node) is not nnx.Sequential:
             return None
-        strays = [name for name, _ in _parts(node) if name != "layers"]
-        if strays:
-            raise Refusal(f"holds {', '.join(strays)} besides its layers")
+        besides = strays(node, "layers")
+        if besides:
+            raise Refusal(
+                f"holds {', '.join(besides)} besides its layers", "keep parameters inside layers"
+            )
         return list(node.layers)
 
     def holds_layers(self, node: Any) -> bool:
         """Whether modules stand below a node, or it is a stack with a class of its own."""
         if isinstance(node, nnx.Sequential):
             return True
-        return _is_layer(node) and any(
-            not isinstance(part, nnx.Variable) for _, part in _parts(node)
-        )
+        return isinstance(node, nnx.Module) and holds_modules(node)
 
     def config(self, node: Any) -> dict[str, Any]:
-        """The constructor's parameters that the layer keeps."""
-        if not _is_layer(node):
-            return keywords_of(node)
-        held = vars(node)
-        return {name: held[name] for name in parameters(type(node)) if name in held}
+        """The constructor's parameters that the layer keeps, but for how it started."""
+        if isinstance(node, nnx.Module):
+            held = vars(node)
+            return {name: held[name] for name in _options(type(node)) if name in held}
+        options = keywords_of(node)
+        missing = [name for name, value in options.items() if value is REQUIRED]
+        if missing:
+            raise Refusal(
+                f"does not say its {', '.join(missing)}",
+                f"use functools.partial({name_of(node)}, {missing[0]}=...)",
+            )
+        return options
+
+    def audit(self, node: Any) -> None:
+        """Nothing is left to look at: `leaves` says what is wrong with each array."""
 
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """Parameters and running statistics by dotted name."""
-        return dict(_variables(node, "")) if _is_layer(node) else {}
+        if isinstance(node, nnx.Module):
+            return arrays_of(node)
+        if not is_function(node):
+            problem = not_a_model(node, "flax.nnx").problems[0]
+            raise Refusal(problem.reason, problem.advice, NotAModelError)
+        return {}
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that an abstract run of the constructor gave."""
         if not isinstance(target, type):
             function = with_keywords(target, options)
             return lambda _: function
-        takes_rngs = "rngs" in parameters(target)
-
-        def make() -> Any:
-            # Random streams belong to the trace that they are made in.
-            return target(**options, **({"rngs": nnx.Rngs(0)} if takes_rngs else {}))
-
-        return skeleton_of(nnx.eval_shape(make), names, lambda leaf: not hasattr(leaf, "shape"))
+        known = parameters(target)
+        modes = {name: mode for name, mode in EVALUATION.items() if name in known}
+        layer, declared = _abstract(target, {**modes, **options})
+        # What is no variable is configuration, as the mask of a convolution is.
+        return skeleton_of(layer, names, lambda leaf: id(leaf) not in declared)
 
     def stack(self, layers: Sequence[Any]) -> nnx.Sequential:
         """An `nnx.Sequential`."""
@@ -118,22 +144,57 @@ class Nnx:
         return layer
 
 
-def _is_layer(node: Any) -> bool:
-    return isinstance(node, nnx.Module) or not is_function(node)
+@cache
+def _options(cls: type) -> tuple[str, ...]:
+    return tuple(name for name in parameters(cls) if name not in IGNORED)
 
 
-def _parts(node: Any) -> Iterator[tuple[str, Any]]:
-    """Variables and modules right below a module."""
-    for name, value in vars(node).items():
-        if isinstance(value, nnx.Variable | nnx.Module):
-            yield name, value
+class _NoKeys:
+    """Stands in for random streams where nothing is drawn."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda: None
 
 
-def _variables(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, part in _parts(node):
-        if isinstance(part, nnx.Module):
-            yield from _variables(part, f"{prefix}{name}.")
-        elif type(part) in (nnx.Param, nnx.BatchStat):
-            yield prefix + name, part.get_value()
-        elif not isinstance(part, nnx.RngState):
-            raise Refusal(f"{prefix}{name} is a {type(part).__name__}, which no row carries over")
+def _shape_alone(_: Any, shape: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """An initializer that draws nothing."""
+    abstract: Any = jax.ShapeDtypeStruct
+    return abstract(shape, dtype)
+
+
+def _abstract(target: Any, options: Config) -> tuple[Any, frozenset[int]]:
+    """A layer with shapes for arrays, and which of its leaves are in variables, by `id`.
+
+    A stock layer gets initializers that only say the shape, which spares the tracing of random
+    numbers: most of what `nnx.eval_shape` costs.
+    """
+    known = parameters(target)
+    more: dict[str, Any] = {}
+    stock = is_stock(target)
+    if stock:
+        more = {n: _shape_alone for n, d in known.items() if n.endswith("_init") and callable(d)}
+
+    def make() -> Any:
+        streams = {}
+        if known.get("rngs") is REQUIRED:
+            # Random streams belong to the trace that they are made in.
+            streams = {"rngs": _NoKeys() if stock else nnx.Rngs(0)}
+        return target(**options, **more, **streams)
+
+    made: list[Any] = []
+
+    def run() -> None:
+        made.append(jax.tree.map(_shape_of, make()))
+
+    jax.eval_shape(run)
+    leaves = jax.tree_util.tree_leaves_with_path(made[0])
+    value = jax.tree_util.GetAttrKey("value")
+    return made[0], frozenset(id(leaf) for path, leaf in leaves if path[-1] == value)
+
+
+def _shape_of(leaf: Any) -> Any:
+    """A leaf without its trace."""
+    if not isinstance(leaf, jax.core.Tracer):
+        return leaf
+    abstract: Any = jax.ShapeDtypeStruct
+    return abstract(leaf.shape, leaf.dtype)
