@@ -197,7 +197,8 @@ def look_linen(name: str, pair: tuple[Any, dict[str, Any]], images: jax.Array) -
 
 def look_equinox(name: str, model: eqx.nn.Sequential, images: jax.Array) -> Result:
     """Run an Equinox model: one example at a time, channels first."""
-    logits = eqx.filter_jit(jax.vmap(model))(jnp.moveaxis(images, -1, 1))
+    run = eqx.filter_jit(lambda model, x: jax.vmap(model)(x))
+    logits = run(model, jnp.moveaxis(images, -1, 1))
     weights = eqx.filter(model, eqx.is_inexact_array)
     return Result(name, len(model.layers), count(weights), np.asarray(logits))
 
