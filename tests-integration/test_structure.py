@@ -174,7 +174,8 @@ def test_a_bridge_knows_its_own_framework_only(package: str, own: set[str]) -> N
 
 
 def test_the_bridges_name_their_files_alike() -> None:
-    # A reader who knows one bridge knows them all; a file may be absent where there is no row.
+    # Who knows one bridge knows them all: families of rows have the same names, and a file may be
+    # absent where there is no row. What only one framework needs has a file of its own.
     names = {
         package: {file.name for file in SOURCES[package].glob("*.py")}
         for package in ("interop_nnx", "interop_linen", "interop_equinox")
@@ -182,8 +183,8 @@ def test_the_bridges_name_their_files_alike() -> None:
     shared = set.union(*(a & b for a in names.values() for b in names.values() if a is not b))
     for package, files in names.items():
         assert {"__init__.py", "_framework.py", "_linear.py"} <= files
-        alone = files - shared
-        assert len(alone) <= 2, f"{package} has files that no other bridge has: {sorted(alone)}"
+        shares = len(files & shared) / len(files)
+        assert shares >= 0.7, f"{package} has its own names: {sorted(files - shared)}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=[module_name(file) for file in FILES])
