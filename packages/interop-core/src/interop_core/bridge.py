@@ -25,6 +25,12 @@ class Framework(Protocol):
     A *node* is whatever the framework needs to speak of one layer in one place: the layer itself,
     or for Linen a module with its variables.
 
+    A framework whose arrays do not live in its layers may say more of them by three members that
+    are not listed here: ``misfit``, the error class for arrays that do not fit (`ConversionError`
+    where it is missing); ``array_title(node, name)``, what an array is called in errors; and
+    ``strays(node)``, a `Refusal` for each thing that a stack holds besides its elements and that
+    does not keep the elements from being planned.
+
     Attributes:
         name: the short name: ``"nnx"``.
         label: the name in prose: ``"Flax NNX"``.

@@ -138,15 +138,21 @@ class Refusal(Exception):
         reason: what is wrong.
         advice: what to do about it.
         error: the error class that the problem gets; the planner's own choice when ``None``.
+        arrays: arrays of the layer, by name, that the reason ends in.
     """
 
     def __init__(
-        self, reason: str, advice: str = "", error: type[InteropError] | None = None
+        self,
+        reason: str,
+        advice: str = "",
+        error: type[InteropError] | None = None,
+        arrays: tuple[str, ...] = (),
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.advice = advice
         self.error = error
+        self.arrays = arrays
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:

@@ -102,6 +102,10 @@ class _Widen(Exception):
         self.leading = leading
 
 
+def _no_strays(_: Any) -> tuple[Refusal, ...]:
+    return ()
+
+
 class Planner:
     """Walks one model; see `make_plan`."""
 
@@ -134,6 +138,8 @@ class Planner:
         node = Node(path, title, place, children=[])
         self._seen[identity] = node
         assert node.children is not None
+        for refusal in getattr(self.source, "strays", _no_strays)(place):
+            self._note(path, title, refusal, UnsupportedStructureError)
         for index, child in enumerate(children):
             here = (*path, "layers", index)
             planned = self.visit(child, here, stacked=True)

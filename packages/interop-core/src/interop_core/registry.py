@@ -38,21 +38,21 @@ class Index:
         self.by_foreign[foreign] = (*(rows if isinstance(rows, tuple) else ()), entry)
 
 
-_own: dict[str, tuple[Bridge, Index]] = {}
+_own: dict[int, tuple[Bridge, Index]] = {}  # by identity: two bridges may share a name
 _registered: dict[str, Index] = {}
 _version = 0
 
 
 def own_rows(bridge: Bridge) -> Index:
     """The bridge's own rows, entered once."""
-    known = _own.get(bridge.name)
-    if known is None or known[0] is not bridge:
+    known = _own.get(id(bridge))
+    if known is None:
         index = Index()
         for row in bridge.rows:
             index.add(row)
         index.by_core.update({entry.layer: entry for entry in bridge.unconvertible_core})
         index.by_foreign.update({entry.layer: entry for entry in bridge.unconvertible})
-        known = _own[bridge.name] = (bridge, index)
+        known = _own[id(bridge)] = (bridge, index)
     return known[1]
 
 
