@@ -183,3 +183,15 @@ def test_running_numbers_do_not_compile_again() -> None:
         with environ.context(i=i, t=i * 0.1, fit=True):
             step(jnp.ones(()))
     assert len(traced) == 1
+
+
+def test_blocks_inside_traced_functions() -> None:
+    def inside(x: jax.Array) -> jax.Array:
+        with environ.context(fit=True, precision=32):
+            return jnp.where(environ.get("fit"), x * 2, x)
+
+    assert jax.jit(inside)(jnp.ones(())) == 2
+    assert jax.grad(inside)(1.0) == 2
+    assert jax.vmap(inside)(jnp.ones(3)).tolist() == [2.0, 2.0, 2.0]
+    _, seen = jax.lax.scan(lambda carry, x: (carry, inside(x)), 0, jnp.ones(2))
+    assert seen.tolist() == [2.0, 2.0]

@@ -14,6 +14,8 @@ import numpy as np
 import optax
 import orbax.checkpoint
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax import numpy as jnp
 
 from interop_core import graph, nn
@@ -480,6 +482,47 @@ def test_deepcopy_and_pickle_keep_ties() -> None:
         assert new[0] is new[1]
         assert new[0] is not shared
         assert structure(new) == structure(model)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.floats(width=32)
+VALUE = st.builds(lambda n: np.arange(n, dtype=np.float32), st.integers(0, 3))
+STATES = st.builds(ParamState, VALUE | st.dictionaries(st.text(max_size=2), VALUE, max_size=2))
+TREES = st.recursive(
+    PLAIN | STATES | VALUE,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=2), inner, max_size=3)
+        | st.builds(lambda x, y: holder(x=x, y=y, again=x), inner, inner)
+    ),
+    max_leaves=8,
+)
+
+
+def holder(**attributes: Any) -> nn.Module:
+    """A module with these attributes."""
+    module = nn.Module()
+    vars(module).update(attributes)
+    return module
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(TREES)
+def test_any_tree_goes_through_flattening_and_back(tree: Any) -> None:
+    module = holder(tree=tree)
+    flat, definition = jax.tree.flatten(module)
+    new = jax.tree.unflatten(definition, flat)
+    again, same_definition = jax.tree.flatten(new)
+    assert structure(module) == same_definition
+    assert hash(structure(module)) == hash(same_definition)
+    assert all(a is b for a, b in zip(flat, again, strict=True))
+    assert list(graph.states(new)) == list(graph.states(module))
+    assert repr(new) == repr(module)
+    named = graph.leaves(module)
+    if len(named) == len(flat):
+        # Keys with dots or without letters can make two names one.
+        graph.assign(new, {name: value + 1 for name, value in named.items()})
+        assert all(np.array_equal(a + 1, graph.leaves(new)[name]) for name, a in named.items())
 
 
 def test_generators_are_leaves() -> None:

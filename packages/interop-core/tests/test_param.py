@@ -261,7 +261,7 @@ def test_log_det_is_that_of_the_jacobian() -> None:
     t = nn.SoftplusT(0.5)
     slopes: Any = jax.jacfwd
     jacobian = np.asarray(slopes(t.forward)(x))
-    close(t.log_abs_det_jacobian(x, t.forward(x)), np.linalg.slogdet(jacobian)[1])
+    close(t.log_abs_det_jacobian(x, t.forward(x)), np.log(np.abs(np.linalg.det(jacobian))))
 
 
 def test_transforms_compare_by_arguments() -> None:
@@ -318,6 +318,7 @@ def test_reset_to_prior_keeps_the_shape() -> None:
 def test_base_penalty_has_no_formula() -> None:
     base = nn.Regularization(fit_hyper=True)
     assert base.fit_hyper
-    for call in (lambda: base.loss(1.0), lambda: base.sample_init(2), base.reset_value):
+    calls: list[Any] = [lambda: base.loss(1.0), lambda: base.sample_init(2), base.reset_value]
+    for call in calls:
         with pytest.raises(NotImplementedError, match="Regularization does not define"):
             call()

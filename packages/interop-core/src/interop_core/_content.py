@@ -93,7 +93,13 @@ def _same_array(a: Any, b: Any) -> bool:
     x, y = np.asarray(a), np.asarray(b)
     if x.dtype.hasobject:
         return bool(np.array_equal(x, y))
-    return x.tobytes() == y.tobytes()
+    # Bit by bit: NaN equals itself, and -0.0 differs from 0.0.
+    return bool(np.array_equal(_bits(x), _bits(y)))
+
+
+def _bits(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """View an array as bytes, without a copy where it is contiguous."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def fingerprint(value: Any) -> int:
