@@ -20,7 +20,7 @@ from . import BRIDGE, from_nnx, to_nnx
 class NnxHarness(Harness):
     """NNX layers take batches as the core does; a flag on the module says whether it trains."""
 
-    def construct(self, target: Any, options: Config) -> Any:
+    def construct(self, target: Any, options: Config, x: Any) -> Any:
         """Run the constructor, with random streams of its own."""
         if not isinstance(target, type):
             return with_keywords(target, options)

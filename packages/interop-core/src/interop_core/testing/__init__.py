@@ -24,7 +24,7 @@ from ._agreement import AGREEMENT
 from ._checks import CHECKS
 from ._harness import Call, Harness, Outcome, call_core, one_by_one
 from ._rows import ROW_CHECKS, refusals, refuses
-from ._samples import Pair, Sample, filled, name_of_row, pair_of, samples
+from ._samples import Pair, Sample, filled, named_rows, pair_of, samples
 
 __all__ = [
     "AGREEMENT",
@@ -77,10 +77,9 @@ def checks(bridge: Bridge) -> list[Check]:
         Checks with distinct names, in the order of the rows.
     """
     found: list[Check] = []
-    for row in bridge.rows:
+    for name, row in named_rows(bridge):
         for of_row in ROW_CHECKS:
-            name = f"{name_of_row(row)}-{of_row.__name__}"
-            found.append(Check(name, _bound(of_row, row)))
+            found.append(Check(f"{name}-{of_row.__name__}", _bound(of_row, row)))
     for sample in samples(bridge):
         for of_pair in (*CHECKS, *AGREEMENT):
             name = f"{sample}-{of_pair.__name__}"

@@ -67,7 +67,7 @@ class Harness:
 
     Example:
         >>> class MyHarness(Harness):
-        ...     def construct(self, target, options):
+        ...     def construct(self, target, options, x):
         ...         return target(**options, seed=0) if isinstance(target, type) else target
     """
 
@@ -81,12 +81,14 @@ class Harness:
         self._to_foreign = to_foreign
         self._from_foreign = from_foreign
 
-    def construct(self, target: Any, options: Config) -> Any:
+    def construct(self, target: Any, options: Config, x: Any) -> Any:
         """Make a model of one layer with the framework's own constructor.
 
         Args:
             target: the class, or the function, that a row names.
             options: its arguments, without random keys.
+            x: a batch in the core's convention, for frameworks whose arrays take their shapes
+                from it; ``None`` where the case does not say.
         """
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from ..options import CORE_IGNORED, CORE_STATE_TYPES, parameters
 from ..registry import for_core, for_foreign
 from ._checks import require
 from ._harness import Harness
-from ._samples import Sample, make_core, name_of_row, spoken_of
+from ._samples import Sample, batch_of, make_core, named_rows, spoken_of
 
 
 def parameters_are_accounted_for(harness: Harness, row: LayerMap) -> None:
@@ -38,7 +38,7 @@ def options_exist(harness: Harness, row: LayerMap) -> None:
         if isinstance(option, Opt):
             require(option.core in parameters(row.core), f"{option.core} is no option of the core")
             require(
-                option.foreign in parameters(row.foreign) or option.foreign.endswith(".shape"),
+                option.foreign in parameters(row.foreign) or "." in option.foreign,
                 f"{option.foreign} is no option of the framework's layer",
             )
 
@@ -47,7 +47,8 @@ def row_is_found(harness: Harness, row: LayerMap) -> None:
     """The row is looked up from both sides."""
     bridge = harness.bridge
     if row.exports:
-        require(for_core(bridge, row.core) is row, "another row stands for the core layer")
+        first = for_core(bridge, row.core)
+        require(isinstance(first, LayerMap) and first.exports, "no row stands for the core layer")
     rows = for_foreign(bridge, row.foreign)
     require(isinstance(rows, tuple) and row in rows, "not found by the framework's layer")
 
@@ -75,8 +76,8 @@ class Refusal:
 def refusals(bridge: Bridge) -> list[Refusal]:
     """Every refusal of every row, in the order of the rows."""
     return [
-        Refusal(row, refused, f"{name_of_row(row)}-refusal{index}")
-        for row in bridge.rows
+        Refusal(row, refused, f"{name}-refusal{index}")
+        for name, row in named_rows(bridge)
         for index, refused in enumerate(row.refusals)
     ]
 
@@ -89,7 +90,7 @@ def refuses(harness: Harness, refusal: Refusal) -> None:
         layer = make_core(sample)
         title = CORE.title(layer)
     else:
-        layer = harness.construct(row.foreign, refused.case.options)
+        layer = harness.construct(row.foreign, refused.case.options, batch_of(sample))
         title = harness.bridge.title(harness.bridge.adopt(layer))
     try:
         if refused.side == "core":

@@ -5,7 +5,7 @@ Imports jax, numpy and the engine; no test library.
 
 from __future__ import annotations
 
-import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -25,6 +25,7 @@ from ..mapping import Case, LayerMap, Side
 from ..options import CORE_IGNORED, Translation
 from ..plan import Plan
 from ..recipe import Recipe
+from ..registry import for_core
 from ._harness import Call, Harness, Outcome, call_core
 
 Arrays = Mapping[str, Any]
@@ -52,17 +53,22 @@ class Sample:
         return self.name
 
 
-def name_of_row(row: LayerMap) -> str:
-    """``Linear-Linear``: the core's name and the framework's."""
-    foreign = getattr(row.foreign, "__name__", None) or type(row.foreign).__name__
-    return f"{row.core.__name__}-{foreign}"
+def named_rows(bridge: Bridge) -> list[tuple[str, LayerMap]]:
+    """The rows with distinct names: ``Linear-Dense``, the core's name and the framework's."""
+    found: list[tuple[str, LayerMap]] = []
+    count: Counter[str] = Counter()
+    for row in bridge.rows:
+        foreign = getattr(row.foreign, "__name__", None) or type(row.foreign).__name__
+        name = f"{row.core.__name__}-{foreign}"
+        count[name] += 1
+        found.append((name if count[name] == 1 else f"{name}{count[name]}", row))
+    return found
 
 
 def samples(bridge: Bridge) -> list[Sample]:
     """Every case of every row, in the order of the rows."""
     found = []
-    for row in bridge.rows:
-        name = name_of_row(row)
+    for name, row in named_rows(bridge):
         for index, case in enumerate(row.cases):
             found.append(Sample(row, "core", case, f"{name}-{index}"))
         for index, case in enumerate(row.foreign_cases):
@@ -108,12 +114,15 @@ class Pair:
         foreign: the framework's model.
         plan: the plan of the conversion.
         shape: shape of one unbatched input in the core's convention.
+        exports: whether the core layer becomes this layer of the framework.
+        outward: whether the core layer is the one that was converted.
     """
 
     def __init__(self, harness: Harness, sample: Sample) -> None:
         self.harness, self.sample = harness, sample
         self.row = sample.row
-        self.outward = sample.side == "core" and sample.row.exports
+        self.exports = stands_for_core(harness.bridge, sample.row)
+        self.outward = sample.side == "core" and self.exports
         self.core: Any
         self.foreign: Any
         self.plan: Plan
@@ -136,7 +145,7 @@ class Pair:
         self._foreign_options = dict(case.options)
         if self.sample.side == "core":  # a row that is only imported: its cases, translated
             self._foreign_options = _translated(self.sample)
-        made = harness.construct(row.foreign, self._foreign_options)
+        made = harness.construct(row.foreign, self._foreign_options, batch_of(self.sample))
         arrays = filled(harness.read(made), harness.stands_positive)
         self.foreign = self.build_foreign(arrays) if arrays else made
         node = harness.bridge.adopt(self._importable(self.foreign))
@@ -152,11 +161,21 @@ class Pair:
 
     def import_(self, foreign: Any) -> Any:
         """Convert the framework's layer into the core, for inputs of the sample's shape."""
-        core = self.harness.import_(self._importable(foreign), self.sample.case.input)
+        core = self.harness.import_(self._importable(foreign), self._sample_input())
         return core if isinstance(self.row.foreign, type) else core.layers[0]
 
+    def _sample_input(self) -> tuple[int, ...] | None:
+        shape = self.sample.case.input
+        if not self.outward:
+            return shape
+        if getattr(self.core, "channel_first", False):  # what is read back has them last
+            return (*self.shape[1:], self.shape[0])
+        return self.shape
+
     def _shape(self) -> tuple[int, ...]:
-        shape = self.sample.case.input or getattr(self.core, "in_size", None)
+        shape = self.sample.case.input
+        if shape is None:
+            shape = getattr(self.core, "in_size", None)
         if shape is None:
             raise ValueError(f"{self.sample}: say which input the case is for: case(input=...)")
         return tuple(shape)
@@ -200,7 +219,7 @@ class Pair:
 
     def construct(self) -> Any:
         """The framework's layer as its own constructor makes it."""
-        made = self.harness.construct(self.row.foreign, self._foreign_options)
+        made = self.harness.construct(self.row.foreign, self._foreign_options, self.input())
         axes = self.plan.root.axes if self.outward else 0
         if not axes:
             return made
@@ -233,11 +252,7 @@ class Pair:
 
     def input(self, leading: tuple[int, ...] = (BATCH,), seed: int = 1) -> Any:
         """A random input with these batch axes."""
-        draw = np.random.default_rng(seed)
-        shape, below = (*leading, *self.shape), self.sample.case.below
-        if below is not None:
-            return jnp.asarray(draw.integers(0, below, shape, dtype=np.int32))
-        return jnp.asarray(draw.normal(size=shape).astype(np.float32))
+        return random_input((*leading, *self.shape), self.sample.case.below, seed)
 
     def call(
         self, leading: tuple[int, ...] = (BATCH,), *, training: bool = False, seed: int = 1
@@ -270,6 +285,27 @@ class Pair:
         return self.harness.call(self.foreign if model is None else model, call)
 
 
+def stands_for_core(bridge: Bridge, row: LayerMap) -> bool:
+    """Whether the core layer becomes this row's: the first row that exports a layer does."""
+    return for_core(bridge, row.core) is row
+
+
+def random_input(shape: tuple[int, ...], below: int | None = None, seed: int = 1) -> Any:
+    """Normal numbers, or integers below a bound."""
+    draw = np.random.default_rng(seed)
+    if below is not None:
+        return jnp.asarray(draw.integers(0, below, shape, dtype=np.int32))
+    return jnp.asarray(draw.normal(size=shape).astype(np.float32))
+
+
+def batch_of(sample: Sample) -> Any:
+    """An input for the case, batched; ``None`` where it does not say of which shape."""
+    shape = sample.case.input
+    if shape is None and sample.side == "core":
+        shape = getattr(make_core(sample), "in_size", None)
+    return None if shape is None else random_input((BATCH, *shape), sample.case.below)
+
+
 def make_core(sample: Sample) -> Any:
     """The core layer of a case, by its constructor, without touching the random stream."""
     with random.seed_context(0):
@@ -278,10 +314,11 @@ def make_core(sample: Sample) -> Any:
 
 def _translated(sample: Sample) -> dict[str, Any]:
     core = make_core(sample)
-    config = {**configuration(core), "example": sample.case.input or core.in_size}
+    shape = core.in_size if sample.case.input is None else sample.case.input
+    config = {**configuration(core), "example": shape}
     translation = Translation(sample.row, "core", config, frozenset(CORE_IGNORED.names))
     named = translation.options.items()
-    return {name: value for name, value in named if not name.endswith(".shape")}
+    return {name: value for name, value in named if "." not in name}
 
 
 @lru_cache(maxsize=4)
@@ -315,12 +352,3 @@ def spoken_of(row: LayerMap, side: Side) -> Iterator[str]:
             yield names
         elif getattr(option, "side", None) == side:
             yield from getattr(option, "names", None) or (getattr(option, "name", ""),)
-
-
-def has_parameters(target: Any) -> bool:
-    """Whether a class or function says what its parameters are."""
-    try:
-        inspect.signature(target)
-    except (TypeError, ValueError):
-        return False
-    return True
