@@ -85,6 +85,8 @@ class Stream:
 
     def take_moves(self) -> list[Recipe]:
         """The moves that have to stand before the layer just planned."""
+        if not self._moves:
+            return []
         moves, self._moves = self._moves, []
         return moves
 

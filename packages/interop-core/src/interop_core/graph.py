@@ -181,9 +181,10 @@ def _gather(
     """Add the states below a node or container to ``found``."""
     kinds = KINDS
     entries: Any
-    if kind in (NODE, DICT):
+    if kind == NODE or kind == DICT:
         held = value.__dict__ if kind == NODE else value
-        entries = [(key, held[key]) for key in ORDERS[tuple(held)]]
+        order = ORDERS[tuple(held)]
+        entries = zip(order, map(held.__getitem__, order), strict=True)
     else:
         entries = enumerate(value) if kind != NAMED else zip(value._fields, value, strict=True)
     for key, child in entries:
@@ -199,7 +200,7 @@ def _gather(
             if id(child) in seen:
                 continue
             seen.add(id(child))
-        elif child_kind == TUPLE and PLAIN.issuperset([entry.__class__ for entry in child]):
+        elif child_kind == TUPLE and PLAIN.issuperset(map(type, child)):
             # A size; there are several in every layer.
             continue
         _gather(child, child_kind, f"{prefix}{key}.", found, seen)
@@ -236,7 +237,12 @@ def leaves(module: Any) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     for name, state in named_states(module):
-        _spread(state.value, name, out)
+        value = state.value
+        if value.__class__ is dict and name:
+            for key, entry in value.items():
+                _spread(entry, f"{name}.{key}", out)
+        else:
+            _spread(value, name, out)
     return out
 
 

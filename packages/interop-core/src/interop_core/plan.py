@@ -143,9 +143,8 @@ class Planner:
         for index, child in enumerate(children):
             here = (*path, "layers", index)
             planned = self.visit(child, here, stacked=True)
-            node.children += (
-                Node(here, "axis move", recipe=move) for move in self.stream.take_moves()
-            )
+            for move in self.stream.take_moves():
+                node.children.append(Node(here, "axis move", recipe=move))
             node.children.append(planned)
         # What the first caring layer decides holds for the data that enters the stack.
         node._entered = (self.stream.entry if entry is None else entry, size)
@@ -172,9 +171,11 @@ class Planner:
         return node
 
     def _layer(self, place: Any, path: Path, title: str, stacked: bool) -> Node:
-        first = self._seen.get(self.source.identity(place))
+        identity = self.source.identity(place)
+        first = self._seen.get(identity)
         node = Node(path, title, place, first=first)
-        self._seen.setdefault(self.source.identity(place), node)
+        if first is None:
+            self._seen[identity] = node
         try:
             node.leaves = first.leaves if first is not None else self.source.leaves(place)
             node.recipe = recipe = self._recipe(place, path, title, node, stacked)
