@@ -1,0 +1,130 @@
+"""Rows of the recurrent cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+
+from interop_core import nn
+from interop_core.errors import Refusal
+from interop_core.layout import Layout, Shift, Split, chain
+from interop_core.mapping import (
+    Config,
+    Given,
+    Iso,
+    LayerMap,
+    Opt,
+    Refused,
+    case,
+    iso,
+    leaf,
+)
+
+from ._arrays import shape_of
+
+GATES = "igfo"
+"""Blocks of the core's kernel; Linen has an array for each."""
+
+NAMED = {
+    "sigmoid": jax.nn.sigmoid,
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "selu": jax.nn.selu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "soft_sign": jax.nn.soft_sign,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+}
+"""Functions that the core calls by a name. Any other function stays itself on both sides."""
+
+
+def _function(activation: Any) -> Any:
+    if not isinstance(activation, str):
+        return activation
+    if activation not in NAMED:
+        advice = f"pass the function itself, or one of {', '.join(NAMED)}"
+        raise Refusal(f"{activation!r} names no function of jax", advice)
+    return NAMED[activation]
+
+
+def _name(function: Any) -> Any:
+    return next((name for name, known in NAMED.items() if known is function), function)
+
+
+ACTIVATION = iso(_function, _name, "by name")
+
+
+def _check_bias(init: Any, _: Config) -> None:
+    if init is None:
+        raise Refusal("b_init=None has no counterpart", "give the cell a bias of zeros")
+
+
+def _inputs(_: Any, config: Config) -> int:
+    return shape_of(config, "ii.kernel", 2)[0]
+
+
+def _kernels(config: Config) -> Layout:
+    inputs, units = config["num_in"], config["num_out"]
+    return chain(Split((inputs, units), 0), Split((units,) * len(GATES), -1))
+
+
+def _biases(config: Config) -> Layout:
+    split = Split((config["num_out"],) * len(GATES), -1)
+    delta = config["forget_bias"]
+    return chain(Shift(GATES, "f", delta), split) if delta else split
+
+
+def _names(part: str, array: str) -> str:
+    return " ".join(f"{part}{gate}.{array}" for gate in GATES)
+
+
+def _cell(foreign: type, *, exports: bool) -> LayerMap:
+    return LayerMap(
+        nn.LSTMCell,
+        foreign,
+        (
+            Opt("num_in", "ii.kernel.shape", Iso(lambda n, _: n, _inputs, "rows of the kernels")),
+            Opt("num_out", "features"),
+            Opt("activation", "activation_fn", ACTIVATION),
+            Opt("gate_activation", "gate_fn", ACTIVATION),
+            Opt("dtype", "dtype"),
+            Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+            Given("core", "forget_bias", 0.0, reason="it goes into the bias"),
+        ),
+        (
+            leaf("W.weight.weight", f"{_names('i', 'kernel')} {_names('h', 'kernel')}", _kernels),
+            leaf("W.weight.bias", _names("h", "bias"), _biases),
+        ),
+        cases=(
+            case(num_in=3, num_out=5, input=(3,)),
+            case(num_in=3, num_out=5, forget_bias=0.0, input=(3,)),
+            case(num_in=4, num_out=4, forget_bias=0.5, activation="relu", input=(4,),
+                 gate_activation="hard_sigmoid"),
+            case(num_in=1, num_out=1, activation=jnp.sin, dtype=jnp.float32, input=(1,)),
+        ),
+        foreign_cases=(
+            case(features=5, input=(3,)),
+            case(features=4, activation_fn=jax.nn.softplus, gate_fn=jnp.cos, input=(2,)),
+        ),
+        refusals=(
+            Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
+            Refused("core", case(num_in=3, num_out=5, activation="mish"), "'mish' names no"),
+        ) if exports else (),
+        transient=("h", "c"),
+        alone="it takes and returns its carry",
+        exports=exports,
+        note="The forget bias is part of the stored bias in Linen.",
+    )  # fmt: skip
+
+
+LSTM = _cell(linen.LSTMCell, exports=True)
+OPTIMIZED_LSTM = _cell(linen.OptimizedLSTMCell, exports=False)
+
+ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM)

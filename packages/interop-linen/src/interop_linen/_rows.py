@@ -1,0 +1,44 @@
+"""All rows of the bridge, in the order of the documentation."""
+
+from __future__ import annotations
+
+from flax import linen
+from flax.linen.pooling import min_pool
+
+from interop_core.function_rows import activation_rows, flatten_row, move_axis_row
+from interop_core.mapping import LayerMap, Unconvertible
+
+from . import (
+    _batch_norm,
+    _conv,
+    _dropout,
+    _embedding,
+    _linear,
+    _norm,
+    _pooling,
+    _recurrent,
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    *_linear.ROWS,
+    *_conv.ROWS,
+    *_batch_norm.ROWS,
+    *_norm.ROWS,
+    *_dropout.ROWS,
+    *_embedding.ROWS,
+    *_recurrent.ROWS,
+    *activation_rows(),
+    *_pooling.ROWS,
+    flatten_row(),
+    move_axis_row(),
+)
+
+WRAPPED = "it changes the weights of the layer inside on every call"
+
+UNCONVERTIBLE: tuple[Unconvertible, ...] = (
+    Unconvertible(linen.ConvLocal, "it has other weights at every position"),
+    Unconvertible(linen.WeightNorm, WRAPPED, "convert the layer inside with its final weights"),
+    Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
+    Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
+)
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = ()
