@@ -4,21 +4,81 @@ from __future__ import annotations
 
 from typing import Any
 
+from flax import nnx
+
 from interop_core import nn
 from interop_core.bridge import Bridge
 from interop_core.convert import execute, plan_from, plan_to
 
+from ._dropout import give_streams
 from ._framework import Nnx
 
 __version__ = "0.1.0"
 __all__ = ["BRIDGE", "from_nnx", "to_nnx"]
 
 BRIDGE: Bridge = Nnx()
+"""Flax NNX as one side of a conversion."""
 
 
-def to_nnx(model: nn.Module, *, rngs: Any = None) -> Any:
-    return execute(plan_to(BRIDGE, model))
+def to_nnx(model: nn.Module, *, rngs: nnx.Rngs | nnx.RngStream | None = None) -> Any:
+    """Convert a core model into an NNX one, with its weights.
+
+    Arrays that both sides store alike are the same buffers in both models. Dropout and batch
+    normalisation come in evaluation mode; the model's ``.train()`` switches them. Layers whose
+    state is an argument in NNX, as a recurrent cell's is, are called as NNX calls them.
+
+    Args:
+        model: a layer, or a `nn.Sequential` of layers.
+        rngs: what dropout layers draw from: each gets a stream of its own, derived from the
+            stream ``"dropout"`` of these, or else the default one, which is not advanced. ``None``
+            is seed 0.
+
+    Returns:
+        An NNX module, or the function that stands for the layer, which computes the same.
+
+    Raises:
+        InteropError: where anything cannot be converted exactly, with every problem in it.
+        TypeError: if ``rngs`` is no ``nnx.Rngs``.
+        ValueError: if the model holds dropout layers and ``rngs`` has no stream for them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from interop_core import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> nnx_model = to_nnx(model)
+        >>> nnx_model(jnp.ones((3, 4))).shape
+        (3, 2)
+        >>> nnx_model.layers[0].kernel.get_value() is model.layers[0].weight.value["weight"]
+        True
+    """
+    converted = execute(plan_to(BRIDGE, model))
+    give_streams(converted, rngs)
+    return converted
 
 
 def from_nnx(model: Any, *, sample_input: Any = None) -> Any:
+    """Convert an NNX model into a core model, with its weights.
+
+    Whether the model was in training or in evaluation mode makes no difference: the core is told
+    in every call, by ``environ.context(fit=...)``.
+
+    Args:
+        model: a layer, or an `nnx.Sequential` of layers and functions.
+        sample_input: one unbatched example (channels last), or its shape; needed where a layer's
+            sizes depend on its input, as a convolution's do.
+
+    Returns:
+        A core module that computes the same.
+
+    Raises:
+        InteropError: where anything cannot be converted exactly, with every problem in it.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from flax import nnx
+        >>> conv = nnx.Conv(3, 4, kernel_size=(3, 3), rngs=nnx.Rngs(0))
+        >>> model = from_nnx(conv, sample_input=(8, 8, 3))
+        >>> model(jnp.ones((2, 8, 8, 3))).shape
+        (2, 8, 8, 4)
+    """
     return execute(plan_from(BRIDGE, model, sample_input=sample_input))

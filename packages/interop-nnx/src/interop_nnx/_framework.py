@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 from flax import nnx
+
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import NotAModelError, Refusal
@@ -19,9 +20,22 @@ from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._variables import arrays_of, holds_modules, is_stock, strays
 
 IGNORED = frozenset(
-    "rngs param_dtype kernel_init bias_init scale_init embedding_init recurrent_kernel_init "
-    "carry_init keep_rngs kernel_metadata bias_metadata scale_metadata embedding_metadata "
-    "recurrent_kernel_metadata".split()
+    {
+        "rngs",
+        "keep_rngs",
+        "param_dtype",
+        "kernel_init",
+        "bias_init",
+        "scale_init",
+        "embedding_init",
+        "recurrent_kernel_init",
+        "carry_init",
+        "kernel_metadata",
+        "bias_metadata",
+        "scale_metadata",
+        "embedding_metadata",
+        "recurrent_kernel_metadata",
+    }
 )
 """Parameters of any layer that say how it starts; its arrays say what became of that."""
 
@@ -49,14 +63,15 @@ class Nnx:
 
     def key(self, node: Any) -> Hashable:
         """The exact class, or the function that the element is."""
-        if isinstance(node, nnx.Module) or not is_function(node):
-            return type(node)
-        function = function_of(node)
-        try:
-            hash(function)
-        except TypeError:  # a callable object that compares by what it holds
-            return type(function)
-        return function
+        kind: Any = type(node)
+        if not isinstance(node, nnx.Module) and is_function(node):
+            kind = function_of(node)
+            try:
+                hash(kind)
+            except TypeError:  # a callable object that compares by what it holds
+                kind = type(kind)
+        exact: Hashable = kind
+        return exact
 
     def title(self, node: Any) -> str:
         """``nnx.Linear``; a function's own name; the whole name of a class of one's own."""

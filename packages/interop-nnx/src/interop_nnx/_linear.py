@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 from flax import nnx
+
 from interop_core import nn
 from interop_core.mapping import (
     FEATURES,
@@ -12,13 +14,21 @@ from interop_core.mapping import (
     LayerMap,
     Only,
     Opt,
+    Refused,
     case,
     leaf,
 )
 
+from ._pinned import DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
+
 
 def _has_bias(config: Config) -> bool:
     return config["b_init"] is not None
+
+
+def _elementwise(x: object, *_: object, **__: object) -> object:
+    """Stands in the refusals for a product of one's own."""
+    return x
 
 
 LINEAR = LayerMap(
@@ -31,6 +41,9 @@ LINEAR = LayerMap(
         Opt("dtype", "dtype"),
         Opt("precision", "precision"),
         Only("core", "w_mask", None, "multiply the weight by the mask"),
+        DOT_GENERAL,
+        PREFERRED_ELEMENT_TYPE,
+        PROMOTE_DTYPE,
     ),
     (
         leaf("weight.weight", "kernel"),
@@ -39,7 +52,33 @@ LINEAR = LayerMap(
     cases=(
         case(in_size=3, out_size=4),
         case(in_size=3, out_size=4, b_init=None),
-        case(in_size=(5, 3), out_size=(5, 4)),
+        case(in_size=(5, 3), out_size=(5, 4), precision="highest"),
+        case(in_size=1, out_size=1, dtype=jnp.bfloat16),
+        case(in_size=3, out_size=4, dtype=jnp.float16, b_init=None),
+    ),
+    foreign_cases=(
+        case(in_features=3, out_features=4, input=(3,)),
+        case(in_features=3, out_features=4, use_bias=False, input=(2, 5, 3)),
+        case(in_features=3, out_features=4, dtype=jnp.bfloat16, input=(3,)),
+    ),
+    refusals=(
+        Refused("core", case(in_size=3, out_size=4, w_mask=jnp.ones((3, 4))), "w_mask="),
+        Refused("core", case(in_size=3, out_size=4, w_mask=0.5), "w_mask=0.5"),
+        Refused(
+            "foreign",
+            case(in_features=3, out_features=4, dot_general=_elementwise, input=(3,)),
+            "dot_general=.*_elementwise",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, out_features=4, promote_dtype=_elementwise, input=(3,)),
+            "promote_dtype=.*_elementwise",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, out_features=4, preferred_element_type=jnp.float32, input=(3,)),
+            "preferred_element_type=.*float32",
+        ),
     ),
 )
 

@@ -1,17 +1,61 @@
-"""All rows of the bridge, in the order of the documentation."""
+"""All rows of the bridge, and the layers that have none."""
 
 from __future__ import annotations
+
+from flax import nnx
 
 from interop_core.function_rows import activation_rows, flatten_row, move_axis_row
 from interop_core.mapping import LayerMap, Unconvertible
 
-from . import _linear
+from . import (
+    _batch_norm,
+    _conv,
+    _dropout,
+    _embedding,
+    _linear,
+    _norm,
+    _pooling,
+    _recurrent,
+)
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_conv.ROWS,
+    *_batch_norm.ROWS,
+    *_norm.ROWS,
+    *_dropout.ROWS,
+    *_embedding.ROWS,
+    *_recurrent.ROWS,
+    *_pooling.ROWS,
     *activation_rows(),
     flatten_row(),
     move_axis_row(),
 )
-UNCONVERTIBLE: tuple[Unconvertible, ...] = ()
+"""One for each layer, in the order of the documentation."""
+
+_NO_CORE = "the core has no such layer"
+_CONVERT_PARTS = "convert what it holds, one by one"
+
+UNCONVERTIBLE: tuple[Unconvertible, ...] = (
+    Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
+    Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
+    Unconvertible(nnx.ConvTranspose, _NO_CORE),
+    Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
+    Unconvertible(nnx.PReLU, _NO_CORE),
+    Unconvertible(nnx.MultiHeadAttention, _NO_CORE),
+    Unconvertible(nnx.SimpleCell, _NO_CORE),
+    Unconvertible(nnx.GRUCell, _NO_CORE),
+    Unconvertible(nnx.LoRA, _NO_CORE),
+    Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
+    Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
+    Unconvertible(nnx.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
+    Unconvertible(nnx.SpectralNorm, "it rescales another layer's weights", _CONVERT_PARTS),
+    Unconvertible(nnx.WeightNorm, "it rescales another layer's weights", _CONVERT_PARTS),
+    Unconvertible(nnx.List, "a list says not how its layers are called", "use nnx.Sequential"),
+    Unconvertible(nnx.Dict, "a dict says not how its layers are called", "use nnx.Sequential"),
+    Unconvertible(nnx.min_pool, _NO_CORE),
+)
+"""Layers of NNX that are known and have no counterpart."""
+
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = ()
+"""Layers of the core that have none in NNX: every one of this release has."""

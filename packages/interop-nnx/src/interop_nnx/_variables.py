@@ -1,0 +1,187 @@
+"""How NNX modules hold their arrays: which attributes are variables, and what is in them.
+
+The one place of this package that looks inside a variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum, auto
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from interop_core.errors import ConversionError, Refusal
+from interop_core.options import parameters, same
+
+INHERITED = frozenset({"dtype", "promote_dtype"})
+"""Options that a stock layer hands down to the dense layers inside it."""
+
+OWN = frozenset({"in_features", "out_features", "use_bias", "param_dtype"})
+"""Options of a dense layer inside another layer that its arrays say as well."""
+
+STATISTICS = {nnx.BatchNorm: frozenset({"mean", "var"})}
+"""Which arrays of a stock layer are running statistics; every other is a parameter."""
+
+
+class Kind(Enum):
+    """What an attribute's value is."""
+
+    VARIABLE = auto()
+    MODULE = auto()
+    TREE = auto()  # an nnx.Pytree that is no module, a list, a tuple, a dict
+    ARRAY = auto()
+    STREAM = auto()
+    OTHER = auto()
+
+
+_kinds: dict[type, Kind] = {}
+
+
+def kind_of(value: Any) -> Kind:
+    """What an attribute's value is, worked out once per type."""
+    cls = value.__class__
+    found = _kinds.get(cls)
+    if found is None:
+        found = _kinds[cls] = _new_kind(value)
+    return found
+
+
+def _new_kind(value: Any) -> Kind:
+    if isinstance(value, nnx.RngStream | nnx.Rngs | nnx.RngState):
+        return Kind.STREAM
+    if isinstance(value, nnx.Variable):
+        return Kind.VARIABLE
+    if isinstance(value, nnx.Module):
+        return Kind.MODULE
+    if isinstance(value, nnx.Pytree | list | tuple | dict):
+        return Kind.TREE
+    if isinstance(value, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
+        return Kind.ARRAY
+    return Kind.OTHER
+
+
+def is_stock(cls: type) -> bool:
+    """Whether a layer class is one of NNX itself, so that its rows know all about it."""
+    return cls.__module__.partition(".")[0] == "flax"
+
+
+def held(node: Any) -> Iterator[tuple[str, Any]]:
+    """What is held right below a module or a container, by name."""
+    if isinstance(node, dict):
+        yield from ((str(key), value) for key, value in node.items())
+    elif isinstance(node, list | tuple):
+        yield from ((str(index), value) for index, value in enumerate(node))
+    else:
+        yield from vars(node).items()
+
+
+def holds_modules(node: Any) -> bool:
+    """Whether a module stands anywhere below."""
+    for _, value in held(node):
+        kind = kind_of(value)
+        if kind is Kind.MODULE or (kind is Kind.TREE and holds_modules(value)):
+            return True
+    return False
+
+
+def strays(node: Any, known: str) -> list[str]:
+    """Names of whatever holds arrays or modules right below a node, but for one."""
+    plain = (Kind.OTHER, Kind.STREAM)
+    return [
+        name
+        for name, value in held(node)
+        if name != known
+        and (
+            any(kind_of(inner) not in plain for _, inner in held(value))
+            if kind_of(value) is Kind.TREE
+            else kind_of(value) not in plain
+        )
+    ]
+
+
+def arrays_of(node: Any) -> dict[str, Any]:
+    """The arrays of a layer by dotted name.
+
+    In place of an array that no row may carry over stands the `Refusal` that says why: a
+    hand-written mapping may know what to do with it.
+    """
+    found: dict[str, Any] = {}
+    _gather(node, "", node, found)
+    return found
+
+
+def _gather(node: Any, prefix: str, layer: Any, found: dict[str, Any]) -> None:
+    cls: Any = type(layer)
+    for name, value in held(node):
+        kind = kind_of(value)
+        if kind is Kind.OTHER:
+            continue
+        if kind is Kind.VARIABLE:
+            found[prefix + name] = _value_of(value, name, layer)
+        elif kind is Kind.MODULE:
+            refusal = _changed(value, prefix + name, layer)
+            if refusal is not None:
+                found[prefix + name] = refusal
+            _gather(value, f"{prefix}{name}.", layer, found)
+        elif kind is Kind.TREE:
+            _gather(value, f"{prefix}{name}.", layer, found)
+        elif kind is Kind.ARRAY and not (node is layer and name in parameters(cls)):
+            found[prefix + name] = value  # an array among the options is one of them: a mask
+
+
+def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
+    """Why a module inside a stock layer is not what the layer's constructor puts there."""
+    if not is_stock(type(layer)):
+        return None
+    if type(part) is not nnx.Linear:
+        return Refusal(f"{name} is {type(part).__name__}, not nnx.Linear", error=ConversionError)
+    options, own, above = parameters(nnx.Linear), vars(part), vars(layer)
+    for option, default in options.items():
+        if option in own and option not in OWN:
+            wanted = above.get(option, default) if option in INHERITED else default
+            if not same(own[option], wanted):
+                return Refusal(f"{name} has {option}={own[option]!r} of its own")
+    return None
+
+
+@cache
+def _plain_metadata() -> frozenset[str]:
+    """What every variable is annotated with: modes of the variable, nothing of the array."""
+    return frozenset(nnx.Param(np.zeros(())).get_metadata())
+
+
+def _value_of(variable: Any, name: str, layer: Any) -> Any:
+    """The very array in a variable, or why it may not be taken."""
+    kind = variable.var_type
+    if kind is not nnx.Param and kind is not nnx.BatchStat:
+        advice = (
+            "take it out with nnx.pop(model, nnx.Intermediate)"
+            if issubclass(kind, nnx.Intermediate)
+            else "hold it in an nnx.Param, or register_layer_mapping for this class"
+        )
+        return Refusal(
+            f"{name} is an nnx.{kind.__name__}, which no row carries over", advice, ConversionError
+        )
+    metadata: Mapping[str, Any] = variable.get_metadata()
+    if not metadata.keys() <= _plain_metadata():
+        lost = {key: metadata[key] for key in sorted(metadata.keys() - _plain_metadata())}
+        if any(value is not None for value in lost.values()):
+            said = ", ".join(f"{key}={value!r}" for key, value in lost.items())
+            return Refusal(
+                f"{name} is annotated with {said}, which the core cannot hold",
+                f"take it off first: variable.del_metadata({next(iter(lost))!r})",
+                ConversionError,
+            )
+    wanted = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
+    if kind is not wanted and is_stock(type(layer)):
+        return Refusal(
+            f"{name} is an nnx.{kind.__name__}, where the layer has an nnx.{wanted.__name__}",
+            "hold it in that",
+            ConversionError,
+        )
+    raw = variable.get_raw_value()
+    return raw if isinstance(raw, jax.Array | np.ndarray) else variable.get_value()
