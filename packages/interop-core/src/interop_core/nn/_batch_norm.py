@@ -135,18 +135,21 @@ class _BatchNorm(Module):
                 f"{len(self.in_size)} without a batch; got shape {x.shape}."
             )
         self.output_size(x.shape[batched:])
-        running_mean, running_var = self.running_mean, self.running_var
-        if running_mean is None or running_var is None:
-            mean, variance = self._batch_statistics(x, batched, mask)
-        elif environ.get("fit", desc="whether the model is being fitted (bool)."):
-            mean, variance = self._batch_statistics(x, batched, mask)
-            keep = self.momentum
-            running_mean.value = keep * running_mean.value + (1 - keep) * mean
-            running_var.value = keep * running_var.value + (1 - keep) * variance
-        else:
-            mean, variance = running_mean.value, running_var.value
         parameters = {} if self.weight is None else self.weight.value
-        return scaled(normalized(x, mean, variance, self.epsilon), x, parameters, self.dtype)
+        kept = self.running_mean, self.running_var
+        if kept[0] is None or kept[1] is None:
+            mean, variance = self._batch_statistics(x, batched, mask)
+            y = normalized(x, mean, variance, self.epsilon)
+            return scaled(y, parameters, self.dtype, x)
+        running_mean, running_var = kept[0].value, kept[1].value
+        if environ.get("fit", desc="whether the model is being fitted (bool)."):
+            mean, variance = self._batch_statistics(x, batched, mask)
+            kept[0].value = self.momentum * running_mean + (1 - self.momentum) * mean
+            kept[1].value = self.momentum * running_var + (1 - self.momentum) * variance
+        else:
+            mean, variance = running_mean, running_var
+        y = normalized(x, mean, variance, self.epsilon)
+        return scaled(y, parameters, self.dtype, x, running_mean, running_var)
 
     def _batch_statistics(
         self, x: jax.Array, batched: int, mask: jax.Array | None
@@ -202,7 +205,8 @@ class BatchNorm0d(_BatchNorm):
         use_fast_variance: compute the variance as ``E[x**2] - E[x]**2``, faster but inexact where
             the mean is large against the spread; otherwise as ``E[(x - E[x])**2]``.
         name: a label for the user.
-        dtype: type of the result. None: what input and parameters promote to.
+        dtype: type of the result; states keep theirs. None: what input, parameters and running
+            statistics promote to.
         param_type: the state type that holds scale and bias.
         mean_type: the state type that holds the running statistics.
 

@@ -203,7 +203,7 @@ class GroupNorm(Module):
         # XLA does not fuse the whole formula through a reshape.
         mean, variance = (_per_channel(moment, split[-1]) for moment in statistics)
         parameters = {} if self.weight is None else self.weight.value
-        return scaled(normalized(x, mean, variance, self.epsilon), x, parameters, self.dtype)
+        return scaled(normalized(x, mean, variance, self.epsilon), parameters, self.dtype, x)
 
 
 def _per_channel(moment: jax.Array, group_size: int) -> jax.Array:

@@ -166,7 +166,7 @@ class LayerNorm(_AxesNorm):
             axis_index_groups=self.axis_index_groups,
         )
         parameters = {} if self.weight is None else self.weight.value
-        return scaled(normalized(x, mean, variance, self.epsilon), x, parameters, self.dtype)
+        return scaled(normalized(x, mean, variance, self.epsilon), parameters, self.dtype, x)
 
 
 class RMSNorm(_AxesNorm):
@@ -260,4 +260,4 @@ class RMSNorm(_AxesNorm):
             axis_index_groups=self.axis_index_groups,
         )
         parameters = {} if self.scale is None else self.scale.value
-        return scaled(normalized(x, None, square, self.epsilon), x, parameters, self.dtype)
+        return scaled(normalized(x, None, square, self.epsilon), parameters, self.dtype, x)

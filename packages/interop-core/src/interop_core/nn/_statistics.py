@@ -16,6 +16,8 @@ Axes = int | Sequence[int]
 AxisName = str | Sequence[str] | None
 AxisGroups = Sequence[Sequence[int]] | None
 
+_pmean: Any = lax.pmean  # without types in some versions of JAX
+
 
 def resolve_axes(axes: Axes, ndim: int, what: str) -> tuple[int, ...]:
     """Count axes from the front.
@@ -138,7 +140,7 @@ def _across(values: Any, axis_name: AxisName, groups: AxisGroups) -> Any:
     """Average over the mapped axis, if there is one."""
     if axis_name is None:
         return values
-    return lax.pmean(values, axis_name, axis_index_groups=groups)  # type: ignore[no-untyped-call]
+    return _pmean(values, axis_name, axis_index_groups=groups)
 
 
 def normalized(
@@ -153,16 +155,16 @@ def normalized(
 
 
 def scaled(
-    y: jax.Array, x: jax.Array, parameters: Mapping[str, jax.Array], dtype: Any
+    y: jax.Array, parameters: Mapping[str, jax.Array], dtype: Any, *inputs: jax.Array
 ) -> jax.Array:
     """Compute ``y * scale + bias``, as far as there are any.
 
     Args:
         y: normalised data.
-        x: the data before.
         parameters: ``"scale"`` and ``"bias"``.
-        dtype: type of the result; None for what ``x`` and the parameters promote to, but at least
+        dtype: type of the result; None for what ``inputs`` and parameters promote to, but at least
             a floating-point type.
+        *inputs: what ``y`` was computed from.
 
     Returns:
         The output of the layer.
@@ -172,7 +174,7 @@ def scaled(
     if "bias" in parameters:
         y = y + parameters["bias"]
     if dtype is None:
-        dtype = jnp.result_type(x, *parameters.values())
+        dtype = jnp.result_type(*inputs, *parameters.values())
         if not jnp.issubdtype(dtype, jnp.inexact):
             dtype = jnp.promote_types(dtype, jnp.float32)
     return y.astype(dtype)
