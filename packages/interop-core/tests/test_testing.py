@@ -117,8 +117,8 @@ def test_an_identity_that_copies_is_found(fake: Any, monkeypatch: pytest.MonkeyP
     assert failures(fake, row) == {}
     export = fake.FakeHarness.export
 
-    def copying(harness: Harness, model: Any) -> Any:
-        layer = export(harness, model)
+    def copying(harness: Harness, model: Any, sample_input: Any = None) -> Any:
+        layer = export(harness, model, sample_input)
         inner = fake._inner(layer)
         inner.table = inner.table + 0
         return layer

@@ -104,7 +104,7 @@ def _conv(core: type, foreign: type, rank: int) -> LayerMap:
         ),
         refusals=(
             Refused("core", case(in_size=(*size, 4), out_channels=6, kernel_size=3,
-                                 padding="VALID", lhs_dilation=2), "lhs_dilation"),
+                                 padding=((0, 0),) * rank, lhs_dilation=2), "lhs_dilation"),
         ),
         channels=_channels,
     )  # fmt: skip

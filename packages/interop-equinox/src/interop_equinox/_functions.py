@@ -11,7 +11,13 @@ import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.errors import MissingShapeError, Refusal
-from interop_core.function_rows import EXAMPLE_AXIS, activation_rows, flatten_row, move_axis_row
+from interop_core.function_rows import (
+    DECLARED_SIZE,
+    EXAMPLE_AXIS,
+    activation_rows,
+    flatten_row,
+    move_axis_row,
+)
 from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
 
 
@@ -60,7 +66,9 @@ def _stop_back(stop: int | None, config: Config) -> int:
     return stop - 1 if stop <= 0 else stop - 1 - _rank(config)
 
 
-def _all_axes(_: object, config: Config) -> int:
+def _all_axes(order: str, config: Config) -> int:
+    if order != "C":
+        raise Refusal(f"order={order!r} puts the entries in another order", "use order='C'")
     return -_rank(config)
 
 
@@ -80,6 +88,8 @@ RAVEL = LayerMap(
     jnp.ravel,
     (
         Opt("start_axis", "order", Iso(lambda _, __: "C", _all_axes, "all axes")),
+        Only("core", "end_axis", -1),
+        DECLARED_SIZE,
         Only("foreign", "out_sharding", None),
     ),
     foreign_cases=(case(input=(3, 4, 2)),),

@@ -23,6 +23,7 @@ from ..bridge import Bridge
 from ._agreement import AGREEMENT
 from ._checks import CHECKS
 from ._harness import Call, Harness, Outcome, call_core, one_by_one
+from ._quick import quick_compilation
 from ._rows import ROW_CHECKS, refusals, refuses
 from ._samples import Pair, Sample, filled, named_rows, pair_of, samples
 
@@ -41,6 +42,7 @@ __all__ = [
     "filled",
     "one_by_one",
     "pair_of",
+    "quick_compilation",
     "refusals",
     "refuses",
     "samples",
@@ -61,7 +63,8 @@ class Check:
 
     def __call__(self, harness: Harness) -> None:
         """Run the check."""
-        self.run(harness)
+        with quick_compilation():
+            self.run(harness)
 
     def __str__(self) -> str:
         return self.name

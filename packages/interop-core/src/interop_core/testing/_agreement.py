@@ -6,6 +6,7 @@ the engine; no test library.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from ..layout import carry
 from ..mapping import Tolerance
 from ..state import BatchState
 from ._checks import PairCheck, require
-from ._harness import Call, Outcome, call_core
+from ._harness import Outcome, call_core
 from ._samples import Arrays, Pair, Way
 
 FORWARD = Tolerance(1e-5, 1e-5, "the same float32 sums, perhaps in another order")
@@ -57,19 +58,34 @@ def forward_agrees(pair: Pair) -> None:
     expected = pair.call_core(call)
     _compare_outcomes(pair, pair.call_foreign(call), expected, "framework")
     back = pair.import_(pair.foreign)
-    if not getattr(pair.core, "channel_first", False):  # what comes back has them last
+    if not pair.turned:
         _compare_outcomes(pair, pair.call_core(call, back), expected, "core to framework to core")
 
 
 def forward_agrees_without_batch(pair: Pair) -> None:
-    """Both layers give the same for one example, where both take one."""
-    call = pair.call(())
+    """Both layers give the same for one example, where both take one as they take it in a batch."""
+    batch = pair.call()
+    of_first = pair.call_core(batch)
+    carry = {name: array[0] for name, array in batch.carry.items()}
+    call = replace(batch, x=batch.x[0], leading=0, carry=carry)
+
+    def core(x: Any) -> tuple[Any, Any]:
+        outcome = pair.call_core(replace(call, x=x))
+        return outcome.y, dict(outcome.carry)
+
+    def foreign(x: Any) -> tuple[Any, Any]:
+        outcome = pair.call_foreign(replace(call, x=x))
+        return outcome.y, dict(outcome.carry)
+
     try:
-        expected = pair.call_core(call)
-        found = pair.call_foreign(call)
+        # One program compiles faster than each of its operations on a shape of its own.
+        expected, found = jax.jit(core)(call.x), jax.jit(foreign)(call.x)
     except _CANNOT:
         return
-    _compare_outcomes(pair, found, expected, "one example")
+    alone, among = jnp.asarray(expected[0]), jnp.asarray(of_first.y)
+    if alone.shape != among.shape[1:] or not np.allclose(alone, among[0], 1e-4, 1e-4):
+        return  # the core takes the first axis for the batch's, whatever comes
+    _compare_outcomes(pair, Outcome(*found), Outcome(*expected), "one example")
 
 
 def gradients_agree(pair: Pair) -> None:
@@ -80,15 +96,15 @@ def gradients_agree(pair: Pair) -> None:
 
     def core(arrays: Arrays, x: Any) -> Any:
         made = pair.build_core({**pair.core_arrays, **arrays})
-        return jnp.sum(call_core(made, _with(call, x)).y * weight)
+        return jnp.sum(call_core(made, replace(call, x=x)).y * weight)
 
     def foreign(arrays: Arrays, x: Any) -> Any:
         made = pair.build_foreign({**pair.foreign_arrays, **arrays})
-        return jnp.sum(pair.harness.call(made, _with(call, x)).y * weight)
+        return jnp.sum(pair.harness.call(made, replace(call, x=x)).y * weight)
 
     inputs = (0, 1) if differentiable else 0
-    here = jax.grad(core, inputs)(_floating(pair.core_arrays), call.x)
-    there = jax.grad(foreign, inputs)(_floating(pair.foreign_arrays), call.x)
+    here = jax.jit(jax.grad(core, inputs))(_floating(pair.core_arrays), call.x)
+    there = jax.jit(jax.grad(foreign, inputs))(_floating(pair.foreign_arrays), call.x)
     if differentiable:
         (here, here_x), (there, there_x) = here, there
         _compare(pair, there_x, here_x, "gradient by the input")
@@ -110,10 +126,6 @@ def _pulled_back(pair: Pair, way: Way, gradients: tuple[Any, ...]) -> tuple[Any,
     """The framework's gradients in terms of the core's arrays, by the chain rule."""
     _, pull = jax.vjp(lambda *a: way.layout(a), *(pair.core_arrays[n] for n in way.core))
     return tuple(pull(gradients))
-
-
-def _with(call: Call, x: Any) -> Call:
-    return Call(x, call.leading, call.carry, call.training, call.first_in, call.first_out)
 
 
 def _floating(arrays: Arrays) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Imports jax, numpy and the engine; no test library.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +63,8 @@ class Harness:
 
     Args:
         bridge: the bridge under test.
-        to_foreign: the package's own function from the core; the engine's by default.
+        to_foreign: the package's own function from the core; the engine's by default. Where it
+            takes a ``sample_input``, it gets the one of the case.
         from_foreign: the package's own function into the core, with ``sample_input``.
 
     Example:
@@ -74,7 +76,7 @@ class Harness:
     def __init__(
         self,
         bridge: Bridge,
-        to_foreign: Callable[[Any], Any] | None = None,
+        to_foreign: Callable[..., Any] | None = None,
         from_foreign: Callable[..., Any] | None = None,
     ) -> None:
         self.bridge = bridge
@@ -103,11 +105,19 @@ class Harness:
         """Whether an array has to hold positive numbers, as a variance has."""
         return "var" in name
 
-    def export(self, model: nn.Module) -> Any:
+    @property
+    def exports_by_shape(self) -> bool:
+        """Whether the way out of the core takes a ``sample_input``."""
+        function = self._to_foreign
+        return function is None or "sample_input" in inspect.signature(function).parameters
+
+    def export(self, model: nn.Module, sample_input: Any = None) -> Any:
         """A core model as one of the framework."""
-        if self._to_foreign is not None:
-            return self._to_foreign(model)
-        return self.bridge.lend(execute(plan_to(self.bridge, model)))
+        if self._to_foreign is None:
+            return self.bridge.lend(execute(plan_to(self.bridge, model, sample_input=sample_input)))
+        if self.exports_by_shape:
+            return self._to_foreign(model, sample_input=sample_input)
+        return self._to_foreign(model)
 
     def import_(self, model: Any, sample_input: Any = None) -> Any:
         """A framework's model as one of the core."""

@@ -17,7 +17,7 @@ from ..options import CORE_IGNORED, CORE_STATE_TYPES, parameters
 from ..registry import for_core, for_foreign
 from ._checks import require
 from ._harness import Harness
-from ._samples import Sample, batch_of, make_core, named_rows, spoken_of
+from ._samples import Sample, batch_of, importable, make_core, named_rows, spoken_of
 
 
 def parameters_are_accounted_for(harness: Harness, row: LayerMap) -> None:
@@ -91,12 +91,15 @@ def refuses(harness: Harness, refusal: Refusal) -> None:
         title = CORE.title(layer)
     else:
         layer = harness.construct(row.foreign, refused.case.options, batch_of(sample))
-        title = harness.bridge.title(harness.bridge.adopt(layer))
+        node = harness.bridge.adopt(layer)
+        title = harness.bridge.title(node)
+        if not isinstance(row.foreign, type):  # a plain function is no model outside of a stack
+            layer = harness.bridge.lend(harness.bridge.stack([node]))
     try:
         if refused.side == "core":
-            harness.export(layer)
+            harness.export(layer, refused.case.input)
         else:
-            harness.import_(layer, refused.case.input)
+            harness.import_(importable(harness, row, layer), refused.case.input)
     except InteropError as error:
         expected = refused.error or UnsupportedConfigurationError
         require(isinstance(error, expected), f"raised {type(error).__name__}: {error}")

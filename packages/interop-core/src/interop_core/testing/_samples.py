@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import nn, random
+from .. import nn
 from ..bridge import Bridge
 from ..convert import plan_from, plan_to
 from ..core_side import CORE
@@ -136,8 +136,9 @@ class Pair:
         core = make_core(self.sample)
         assign(core, filled(leaves(core), lambda name: "var" in name))
         self.core = core
-        self.plan = plan_to(self.harness.bridge, core).require()
-        self.foreign = self.harness.export(core)
+        shape = self.sample.case.input if self.harness.exports_by_shape else None
+        self.plan = plan_to(self.harness.bridge, core, sample_input=shape).require()
+        self.foreign = self.export(core)
         self._foreign_options = dict(self.recipe.target_options or {})
 
     def _into_the_core(self) -> None:
@@ -148,29 +149,32 @@ class Pair:
         made = harness.construct(row.foreign, self._foreign_options, batch_of(self.sample))
         arrays = filled(harness.read(made), harness.stands_positive)
         self.foreign = self.build_foreign(arrays) if arrays else made
-        node = harness.bridge.adopt(self._importable(self.foreign))
+        node = harness.bridge.adopt(importable(harness, row, self.foreign))
         self.plan = plan_from(harness.bridge, node, sample_input=case.input).require()
         self.core = self.import_(self.foreign)
 
-    def _importable(self, foreign: Any) -> Any:
-        """A plain function is no model until it stands in a stack."""
-        if isinstance(self.row.foreign, type):
-            return foreign
-        bridge = self.harness.bridge
-        return bridge.lend(bridge.stack([bridge.adopt(foreign)]))
+    def export(self, core: Any, *, back: bool = False) -> Any:
+        """Convert a core layer, for inputs of the sample's shape, or one that was read back."""
+        shape = self._sample_input() if back else self.sample.case.input
+        return self.harness.export(core, shape)
 
     def import_(self, foreign: Any) -> Any:
         """Convert the framework's layer into the core, for inputs of the sample's shape."""
-        core = self.harness.import_(self._importable(foreign), self._sample_input())
+        core = self.harness.import_(
+            importable(self.harness, self.row, foreign), self._sample_input()
+        )
         return core if isinstance(self.row.foreign, type) else core.layers[0]
 
     def _sample_input(self) -> tuple[int, ...] | None:
         shape = self.sample.case.input
         if not self.outward:
             return shape
-        if getattr(self.core, "channel_first", False):  # what is read back has them last
-            return (*self.shape[1:], self.shape[0])
-        return self.shape
+        return (*self.shape[1:], self.shape[0]) if self.turned else self.shape
+
+    @property
+    def turned(self) -> bool:
+        """Whether the core layer has its channels first, and what is read back will not."""
+        return callable(self.row.channels) and self.recipe.channels == "same"
 
     def _shape(self) -> tuple[int, ...]:
         shape = self.sample.case.input
@@ -243,7 +247,7 @@ class Pair:
     def convert(self, source: Any) -> Any:
         """Convert a layer the same way again."""
         if self.outward:
-            return self.harness.export(source)
+            return self.export(source)
         return self.import_(source)
 
     def arrays_of(self, converted: Any) -> Arrays:
@@ -285,6 +289,14 @@ class Pair:
         return self.harness.call(self.foreign if model is None else model, call)
 
 
+def importable(harness: Harness, row: LayerMap, foreign: Any) -> Any:
+    """The framework's layer as a model: a plain function is none until it stands in a stack."""
+    if isinstance(row.foreign, type):
+        return foreign
+    bridge = harness.bridge
+    return bridge.lend(bridge.stack([bridge.adopt(foreign)]))
+
+
 def stands_for_core(bridge: Bridge, row: LayerMap) -> bool:
     """Whether the core layer becomes this row's: the first row that exports a layer does."""
     return for_core(bridge, row.core) is row
@@ -307,8 +319,8 @@ def batch_of(sample: Sample) -> Any:
 
 
 def make_core(sample: Sample) -> Any:
-    """The core layer of a case, by its constructor, without touching the random stream."""
-    with random.seed_context(0):
+    """The core layer of a case, by its constructor, with shapes in place of arrays."""
+    with nn.init.abstract():
         return sample.row.core(**sample.case.options)
 
 
