@@ -25,11 +25,12 @@ class Framework(Protocol):
     A *node* is whatever the framework needs to speak of one layer in one place: the layer itself,
     or for Linen a module with its variables.
 
-    A framework whose arrays do not live in its layers may say more of them by three members that
+    A framework whose arrays do not live in its layers may say more of them by members that
     are not listed here: ``misfit``, the error class for arrays that do not fit (`ConversionError`
     where it is missing); ``array_title(node, name)``, what an array is called in errors; and
     ``strays(node)``, a `Refusal` for each thing that a stack holds besides its elements and that
-    does not keep the elements from being planned.
+    does not keep the elements from being planned. ``survey(node)`` may give what ``leaves`` gives,
+    and a tuple that is equal for layers of equal ``config``, where both together are quicker.
 
     Attributes:
         name: the short name: ``"nnx"``.
@@ -89,8 +90,11 @@ class Framework(Protocol):
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The layer's arrays by dotted name.
 
+        In place of an array held in a way that no row can carry over a `Refusal` may stand that
+        says so: hand-written mappings, which read the layer themselves, are not kept from it.
+
         Raises:
-            Refusal: for an array held in a way that the row cannot carry over.
+            Refusal: for a layer that cannot be read at all.
         """
         ...
 

@@ -14,7 +14,7 @@ from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import configuration, leaves
+from .graph import configuration, leaves, survey
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .state import State
@@ -98,6 +98,12 @@ class Core:
         if "update" in vars(node):
             raise Refusal("has an update of its own, put on this one object", "make it a class")
         return leaves(node)
+
+    def survey(self, node: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
+        """`leaves`, and a key of what `config` gives, in one pass over the attributes."""
+        if not isinstance(node, nn.Module) or "update" in vars(node):
+            return self.leaves(node), tuple(self.config(node).values())
+        return survey(node)
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that the constructor gave without computing anything."""

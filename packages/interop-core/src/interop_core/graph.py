@@ -181,7 +181,7 @@ def _gather(
     """Add the states below a node or container to ``found``."""
     kinds = KINDS
     entries: Any
-    if kind == NODE or kind == DICT:
+    if kind in (NODE, DICT):
         held = value.__dict__ if kind == NODE else value
         order = ORDERS[tuple(held)]
         entries = zip(order, map(held.__getitem__, order), strict=True)
@@ -206,16 +206,21 @@ def _gather(
         _gather(child, child_kind, f"{prefix}{key}.", found, seen)
 
 
+_CONTAINERS = (dict, list, tuple)
+
+
 def _spread(value: Any, name: str, out: dict[str, Any]) -> None:
     """Add the arrays in a state's value to ``out`` under dotted names."""
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            _spread(entry, f"{name}.{key}" if name else str(key), out)
-    elif isinstance(value, list | tuple):
-        for index, entry in enumerate(value):
-            _spread(entry, f"{name}.{index}" if name else str(index), out)
-    elif value is not None:
-        out[name] = value
+    if not isinstance(value, _CONTAINERS):
+        if value is not None:
+            out[name] = value
+        return
+    start = f"{name}." if name else ""
+    for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(entry, _CONTAINERS):
+            _spread(entry, f"{start}{key}", out)
+        elif entry is not None:
+            out[f"{start}{key}"] = entry
 
 
 def leaves(module: Any) -> dict[str, Any]:
@@ -237,12 +242,7 @@ def leaves(module: Any) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     for name, state in named_states(module):
-        value = state.value
-        if value.__class__ is dict and name:
-            for key, entry in value.items():
-                _spread(entry, f"{name}.{key}", out)
-        else:
-            _spread(value, name, out)
+        _spread(state.value, name, out)
     return out
 
 
@@ -331,3 +331,36 @@ def configuration(module: Any) -> dict[str, Any]:
         {'factor': 2, 'bias': 0}
     """
     return {name: getattr(module, name) for name in _PARAMETERS[module.__class__]}
+
+
+def survey(module: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    """Read a layer's arrays, and what its configuration depends on, in one pass.
+
+    Args:
+        module: a module.
+
+    Returns:
+        What `leaves` gives, and a key: modules of one class and of equal keys have equal
+        `configuration`. It can be hashed where every attribute can.
+
+    Example:
+        >>> box = Node()
+        >>> box.weight, box.factor = State({"weight": 1.0}), 2
+        >>> survey(box)
+        ({'weight.weight': 1.0}, (('factor', 'weight'), 2))
+    """
+    held = module.__dict__
+    order = ORDERS[tuple(held)]
+    key: list[Any] = [order]
+    found: list[State[Any]] = []
+    out: dict[str, Any] = {}
+    for name, child in zip(order, map(held.__getitem__, order), strict=True):
+        kind = KINDS[child.__class__]
+        if kind == ATOM or (kind == TUPLE and PLAIN.issuperset(map(type, child))):
+            key.append(child)
+        elif kind == STATE and child not in found:
+            found.append(child)
+            _spread(child.value, name, out)
+        else:  # a layer that holds layers, or a state twice
+            return leaves(module), tuple(configuration(module).values())
+    return out, tuple(key)

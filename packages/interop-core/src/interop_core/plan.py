@@ -115,6 +115,10 @@ class Planner:
         self.stream = stream
         self.problems: list[Problem] = []
         self._seen: dict[Hashable, Node] = {}
+        self._survey = getattr(source, "survey", self._survey_by_parts)
+
+    def _survey_by_parts(self, place: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
+        return self.source.leaves(place), tuple(self.source.config(place).values())
 
     def visit(self, place: Any, path: Path, *, stacked: bool) -> Node:
         """Plan the layer or stack at one place; problems are noted, not raised."""
@@ -177,8 +181,12 @@ class Planner:
         if first is None:
             self._seen[identity] = node
         try:
-            node.leaves = first.leaves if first is not None else self.source.leaves(place)
-            node.recipe = recipe = self._recipe(place, path, title, node, stacked)
+            key = None
+            if first is None:
+                node.leaves, key = self._survey(place)
+            else:
+                node.leaves = first.leaves
+            node.recipe = recipe = self._recipe(place, path, title, node, stacked, key)
             if recipe is not None:
                 node.absorbed = self.stream.absorbs(recipe, self.outward)
                 if not node.absorbed:
@@ -189,7 +197,7 @@ class Planner:
         return node
 
     def _recipe(
-        self, place: Any, path: Path, title: str, node: Node, stacked: bool
+        self, place: Any, path: Path, title: str, node: Node, stacked: bool, key: Any
     ) -> Recipe | None:
         if self.outward:
             self._heed_declared(place)
@@ -202,6 +210,7 @@ class Planner:
             self.bridge,
             place,
             node.leaves,
+            self._survey(place)[1] if key is None else key,
             example=self.stream.size,
             path=path,
             stacked=stacked,

@@ -108,12 +108,24 @@ def find_recipe(
     bridge: Bridge,
     place: Any,
     leaves: Mapping[str, Any],
+    config_key: tuple[Any, ...],
     *,
     example: Size | None,
     path: Path,
     stacked: bool,
 ) -> Recipe | Unconvertible | list[Problem] | None:
     """The recipe for a layer; or why there is none.
+
+    Args:
+        source: the side that the layer is of.
+        target: the side of its counterpart.
+        bridge: the one of the two whose rows are used.
+        place: the layer.
+        leaves: its arrays.
+        config_key: equal for layers of one kind that have equal configurations.
+        example: shape of one unbatched input, if known.
+        path: where the layer is.
+        stacked: whether it stands in a stack.
 
     Returns:
         The recipe; an `Unconvertible` that says why the layer has no counterpart; the problems
@@ -122,7 +134,6 @@ def find_recipe(
     Raises:
         Refusal: for a problem that is not one of a single option or array.
     """
-    config = source.config(place)
     outward = target is bridge
     key: Hashable = (
         id(bridge),
@@ -131,13 +142,8 @@ def find_recipe(
         version(),
         source.key(place),
         example,
-        tuple(config.values()),
-        tuple(
-            [
-                (n, a.shape, a.dtype, type(a)) if hasattr(a, "dtype") else n
-                for n, a in leaves.items()
-            ]
-        ),
+        config_key,
+        _array_key(leaves),
     )
     try:
         known = _recipes.get(key)
@@ -146,12 +152,20 @@ def find_recipe(
     if known is not None:
         return known
     maker = _Maker(source, target, bridge, place, leaves, example, path)
-    made = maker.make(config, stacked)
+    made = maker.make(source.config(place), stacked)
     if isinstance(made, Recipe) and key is not None and isinstance(made.entry, LayerMap):
         if len(_recipes) >= _RECIPES_KEPT:
             _recipes.clear()
         _recipes[key] = made
     return made
+
+
+def _array_key(leaves: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a recipe depends on of the arrays."""
+    try:
+        return tuple([(n, a.shape, a.dtype, type(a)) for n, a in leaves.items()])
+    except AttributeError:  # something that is no array: no recipe will be made of it
+        return tuple(leaves)
 
 
 class _Maker:
@@ -237,7 +251,10 @@ class _Maker:
         if not self.outward:
             core_options = {**parameters(row.core), **options, "example": self.example}
         complaints = list(translation.errors())
-        by_name = all(error is self._misfit() for error, *_ in complaints)
+        refused = {n: a for n, a in self.leaves.items() if isinstance(a, Refusal)}
+        for name, refusal in refused.items():
+            self._note(ConversionError, refusal, name)
+        by_name = not refused and all(error is self._misfit() for error, *_ in complaints)
         if by_name:
             self._check_names(row, core_options)  # one problem for all that is missing
         for error, name, value, refusal in complaints:
