@@ -35,7 +35,7 @@ BRIDGE: Bridge = Linen()
 _TRAINING: Bridge = Linen(training=True)
 
 
-def to_linen(model: nn.Module, *, training: bool = False) -> tuple[linen.Module, dict[str, Any]]:
+def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
     """Convert a core model to Flax Linen.
 
     Arrays that both sides store alike, as kernels of `linen.Dense` and `linen.Conv`, are the same
@@ -65,7 +65,7 @@ def to_linen(model: nn.Module, *, training: bool = False) -> tuple[linen.Module,
         >>> layer = nn.Linear(4, 2)
         >>> module, variables = to_linen(layer)
         >>> module.features, jax.tree.map(jnp.shape, variables)
-        (2, {'params': {'kernel': (4, 2), 'bias': (2,)}})
+        (2, {'params': {'bias': (2,), 'kernel': (4, 2)}})
         >>> variables["params"]["kernel"] is layer.weight.value["weight"]
         True
     """
@@ -76,9 +76,7 @@ def to_linen(model: nn.Module, *, training: bool = False) -> tuple[linen.Module,
     return module, variables
 
 
-def from_linen(
-    module: linen.Module, params: Mapping[str, Any], *, sample_input: Any = None
-) -> nn.Module:
+def from_linen(module: linen.Module, params: Mapping[str, Any], *, sample_input: Any = None) -> Any:
     """Convert a Flax Linen module with its variables to a core model.
 
     Modes, names and initializers are not taken over: the core reads from
@@ -113,6 +111,4 @@ def from_linen(
     """
     if not isinstance(module, linen.Module):
         raise not_a_model(module, "flax.linen")
-    plan = plan_from(BRIDGE, node_of(module, params), sample_input=sample_input)
-    model: nn.Module = execute(plan)
-    return model
+    return execute(plan_from(BRIDGE, node_of(module, params), sample_input=sample_input))

@@ -6,6 +6,7 @@ A Linen module holds no arrays: a *node* is a module together with its variables
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jax
@@ -131,9 +132,8 @@ class Linen:
         module = node.module
         if not isinstance(module, linen.Module):
             return keywords_of(module)
-        held = vars(module)
-        kind: Any = type(module)
-        return {name: held[name] for name in parameters(kind) if name in held}
+        held, kind = vars(module), _kind(module)
+        return {name: held[name] for name in _read(kind) if name in held}
 
     def audit(self, node: LinenNode) -> None:
         """A module is its configuration; `leaves` looks at the variables beside it."""
@@ -194,10 +194,17 @@ class Linen:
         return assemble(node)
 
     def adopt(self, layer: Any) -> LinenNode:
-        """A node out of a pair of module and variables."""
+        """A node out of a pair of module and variables.
+
+        A hand-written mapping may use one module for several layers, where Linen would tie those:
+        so the node has a copy.
+        """
         if not (isinstance(layer, tuple) and len(layer) == 2):
             raise not_a_model(layer, "flax.linen")
-        return node_of(*layer)
+        module, variables = layer
+        if isinstance(module, linen.Module) and not _is_bound(module):
+            module = module.copy(parent=None, name=module.name)
+        return node_of(module, _plain(variables))
 
 
 def node_of(module: Any, variables: Any) -> LinenNode:
@@ -246,8 +253,30 @@ def _maker(target: Any, arguments: Mapping[str, Any]) -> Callable[[], Any]:
 _OWN = frozenset(row.foreign for row in ROWS if isinstance(row.foreign, type))
 
 
-def _require_unbound(module: Any) -> None:
-    if module.scope is not None or module.parent is not None:
+def _kind(module: Any) -> Any:
+    return type(module)
+
+
+@cache
+def _read(kind: Any) -> tuple[str, ...]:
+    """The attributes of a module that rows speak of.
+
+    Initializers and names differ from layer to layer where their configurations do not.
+    """
+    return tuple(n for n in parameters(kind) if not (kind in _OWN and n in IGNORED))
+
+
+def _plain(tree: Any) -> Any:
+    """A tree of mappings as plain dicts."""
+    return {k: _plain(v) for k, v in tree.items()} if isinstance(tree, Mapping) else tree
+
+
+def _is_bound(module: linen.Module) -> bool:
+    return module.scope is not None or module.parent is not None
+
+
+def _require_unbound(module: linen.Module) -> None:
+    if _is_bound(module):
         raise Refusal("is bound to a scope", UNBIND, NotAModelError)
 
 
