@@ -18,7 +18,7 @@ GROUP = "interop_core.bridges"
 
 HOUSE_BRIDGES = {"nnx": "interop_nnx", "linen": "interop_linen", "equinox": "interop_equinox"}
 """Bridges that belong to the project: they are named in errors when they are not installed, and
-found without metadata when their sources are merely on the path."""
+found without asking every installed package, which takes as long as a conversion."""
 
 UMBRELLA = "brainstate-interop"
 
@@ -44,10 +44,7 @@ def bridge_module(framework: str) -> Any:
         MissingDependencyError: where the bridge or its framework is not installed, or cannot be
             imported; the message says which versions are there.
     """
-    point = _entry_points().get(framework)
-    name = point.module if point else HOUSE_BRIDGES.get(framework)
-    if name is None:
-        raise _unknown(framework)
+    name, _ = _place(framework)
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -56,10 +53,19 @@ def bridge_module(framework: str) -> Any:
 
 def find_bridge(framework: str) -> Bridge:
     """The bridge to a framework; see `bridge_module` for the errors."""
-    module = bridge_module(framework)
-    point = _entry_points().get(framework)
-    found: Bridge = getattr(module, point.attr if point else "BRIDGE")
+    _, attribute = _place(framework)
+    found: Bridge = getattr(bridge_module(framework), attribute)
     return found
+
+
+def _place(framework: str) -> tuple[str, str]:
+    """The module of a bridge and the name that the bridge has there."""
+    if framework in HOUSE_BRIDGES:
+        return HOUSE_BRIDGES[framework], "BRIDGE"
+    point = _entry_points().get(framework)
+    if point is None:
+        raise _unknown(framework)
+    return point.module, point.attr
 
 
 def installed_bridges() -> dict[str, Bridge]:
