@@ -107,9 +107,11 @@ def conversion(subject: str, operation: str, model: Any) -> Callable[[], Any]:
     if operation == "from_linen":
         return lambda: function(*model)
     if operation == "to_nnx":
-        return lambda: function(model, rngs=nnx.Rngs(0))
+        rngs = nnx.Rngs(0)
+        return lambda: function(model, rngs=rngs)
     if operation == "to_equinox":
-        return lambda: function(model, key=jax.random.key(0))
+        key = jax.random.key(0)
+        return lambda: function(model, key=key)
     return lambda: function(model)
 
 
