@@ -65,7 +65,12 @@ class MissingDependencyError(InteropError):
     def __init__(self, package: str, install_hint: str = "", reason: str = "") -> None:
         self.package = package
         self.command = install_hint or f"pip install {package}"
-        super().__init__(f"{reason or f'{package} is not installed'}; run: {self.command}")
+        self._cause = reason or f"{package} is not installed"
+        super().__init__(f"{self._cause}; run: {self.command}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default the message would become the package of the copy.
+        return type(self), (self.package, self.command, self._cause)
 
 
 class UnknownFrameworkError(InteropError, ValueError):
