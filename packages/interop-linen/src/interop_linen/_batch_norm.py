@@ -29,6 +29,7 @@ from ._arrays import shape_of
 from ._norm import FEATURE_AXES, STATISTICS, checked_size, entries, squeeze
 
 MEAN, VARIANCE = "batch_stats:mean", "batch_stats:var"
+AFFINE_DTYPES = ("scale.dtype", "bias.dtype")
 ADVICE = "pass sample_input=<one unbatched example, channels last, or its shape>"
 
 
@@ -66,6 +67,25 @@ AFFINE = Iso(
     "scale or bias",
 )
 
+
+def _result_dtype(dtype: Any, config: Config) -> Any:
+    """The option itself, where the dtypes of the arrays do not leave it open.
+
+    Without one, the core's result has the dtype that input, parameters and statistics promote to;
+    Linen leaves the statistics out.
+    """
+    held = {name: found for name, found in config.items() if name.endswith(".dtype")}
+    affine = [found for name, found in held.items() if name.endswith(AFFINE_DTYPES)]
+    if dtype is None and affine:
+        narrow = jnp.result_type(*affine)
+        wide = jnp.result_type(*held.values())
+        if narrow != wide:
+            reason = f"statistics of {wide} meet a scale or bias of {narrow}"
+            raise Refusal(reason, f"give the layer a dtype: dtype={narrow.name!r}")
+    return dtype
+
+
+RESULT_DTYPE = Iso(_result_dtype, _result_dtype, "=")
 
 SIZE = {0: (4,), 1: (6, 4), 2: (6, 5, 4), 3: (6, 5, 3, 4)}
 """Inputs of the cases, by the number of spatial axes."""
@@ -108,6 +128,7 @@ def _batch_norm(core: type, rank: int) -> LayerMap:
             Opt("in_size", f"{MEAN}.shape", Iso(last_axis, _in_size, "from sample_input")),
             Opt("feature_axis", "axis", FEATURE_AXES),
             Opt("momentum", "momentum"),
+            Opt("dtype", "dtype", RESULT_DTYPE),
             Opt("affine", "use_scale", AFFINE),
             Opt("scale_initializer", "use_scale", _initializer("scale")),
             Opt("bias_initializer", "use_bias", _initializer("bias")),
@@ -126,9 +147,11 @@ def _batch_norm(core: type, rank: int) -> LayerMap:
             Refused("core", case(in_size=size, affine=False, track_running_stats=False),
                     "track_running_stats=False"),
             Refused("foreign", case(force_float32_reductions=False, input=size), "force_float32"),
-            Refused("foreign", case(axis=0, input=size), "axis 0 is the batch axis"),
+            Refused("foreign", case(axis=0, input=size), "axis 0 reaches the batch axis"),
         ),
         select=select,
+        note="Without scale and bias the result has the dtype of the input in Linen; in the core, "
+        "the one that input and statistics promote to.",
     )  # fmt: skip
 
 

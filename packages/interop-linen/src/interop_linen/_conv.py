@@ -29,7 +29,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from ._arrays import PROMOTION, shape_of
+from ._arrays import COMPUTE_DTYPE, PROMOTION, shape_of
 from ._padding import PADDING, PADDING_MODE
 
 
@@ -148,7 +148,7 @@ def _conv(core: type, rank: int) -> LayerMap:
             Opt("groups", "feature_group_count"),
             Opt("b_init", "use_bias", HAS),
             Opt("w_mask", "mask", MASK),
-            Opt("dtype", "dtype"),
+            Opt("dtype", "dtype", COMPUTE_DTYPE),
             Opt("precision", "precision"),
             Only("core", "channel_first", False, "move the channels to the end"),
             Only("foreign", "conv_general_dilated", None),

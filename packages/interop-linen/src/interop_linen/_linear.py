@@ -24,7 +24,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from ._arrays import PROMOTION, shape_of
+from ._arrays import COMPUTE_DTYPE, PROMOTION, shape_of
 
 
 def _has_bias(config: Config) -> bool:
@@ -46,7 +46,7 @@ LINEAR = LayerMap(
         Opt("in_size", "kernel.shape", Iso(last_axis, _in_size, "rows of the kernel")),
         Opt("out_size", "features", OUT_FEATURES),
         Opt("b_init", "use_bias", HAS),
-        Opt("dtype", "dtype"),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
         Only("core", "w_mask", None, "multiply the weight by the mask"),
         Only("foreign", "dot_general", None),

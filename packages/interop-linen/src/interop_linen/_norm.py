@@ -34,7 +34,6 @@ STATISTICS = (
     Opt("axis_index_groups", "axis_index_groups"),
     Opt("use_fast_variance", "use_fast_variance"),
     Opt("epsilon", "epsilon"),
-    Opt("dtype", "dtype"),
     Only("foreign", "force_float32_reductions", True),
 )
 """How every normalisation layer takes means and variances."""
@@ -64,7 +63,7 @@ def _from_the_array(value: Any, config: Config) -> Axes:
         raise Refusal(reason, "pass sample_input", MissingShapeError)
     numbers = tuple(a if a < 0 else a - len(example) - 1 for a in entries(value))
     if min(numbers) < -len(example):
-        raise Refusal(f"axis {value} is the batch axis", "name an axis of one example")
+        raise Refusal(f"axis {value} reaches the batch axis", "name an axis of one example")
     return _alike(value, numbers)
 
 
@@ -154,7 +153,7 @@ FOREIGN_CASES = (
 )
 REFUSALS = (
     Refused("foreign", case(force_float32_reductions=False, input=(4,)), "force_float32"),
-    Refused("foreign", case(feature_axes=0, input=(4,)), "axis 0 is the batch axis"),
+    Refused("foreign", case(feature_axes=0, input=(4,)), "axis 0 reaches the batch axis"),
 )
 
 LAYER_NORM = LayerMap(
@@ -166,6 +165,7 @@ LAYER_NORM = LayerMap(
         Opt("reduction_axes", "reduction_axes"),
         Opt("use_bias", "use_bias"),
         Opt("use_scale", "use_scale"),
+        Opt("dtype", "dtype"),
         *STATISTICS,
     ),
     (
@@ -190,6 +190,7 @@ RMS_NORM = LayerMap(
         Opt("reduction_axes", "reduction_axes"),
         Opt("use_scale", "use_scale"),
         Only("core", "use_bias", False, "add the bias in a layer of its own"),
+        Opt("dtype", "dtype"),
         *STATISTICS,
     ),
     (leaf("scale.scale", "scale", _layout, when=_when("use_scale")),),
@@ -223,6 +224,7 @@ GROUP_NORM = LayerMap(
         Opt("use_bias", "use_bias"),
         Opt("use_scale", "use_scale"),
         Given("core", "feature_axis", -1, reason="the channels are the only axis of in_size"),
+        Opt("dtype", "dtype"),
         *STATISTICS,
     ),
     (

@@ -73,6 +73,11 @@ PADS = Iso(lambda padding, _: padding, _pads, "=")
 COUNT = Iso(_count_out, _count_back, "= where there is padding")
 
 
+NOTE = (
+    "Where padding does not count, Linen's averages are float32 at least, the core's as the input."
+)
+
+
 def _rank(rank: int) -> Callable[[Config], bool]:
     def select(config: Config) -> bool:
         sizes = config["window_shape"]
@@ -109,6 +114,7 @@ def _pool(core: type, function: Any, rank: int, *more: Any) -> LayerMap:
         ),
         refusals=(Refused("core", case(kernel_size=2, channel_axis=None), "channel_axis=None"),),
         select=_rank(rank),
+        note=NOTE if average else "",
     )
 
 

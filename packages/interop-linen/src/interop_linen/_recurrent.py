@@ -23,7 +23,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from ._arrays import shape_of
+from ._arrays import COMPUTE_DTYPE, shape_of
 
 GATES = "igfo"
 """Blocks of the core's kernel; Linen has an array for each."""
@@ -94,7 +94,7 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
             Opt("num_out", "features"),
             Opt("activation", "activation_fn", ACTIVATION),
             Opt("gate_activation", "gate_fn", ACTIVATION),
-            Opt("dtype", "dtype"),
+            Opt("dtype", "dtype", COMPUTE_DTYPE),
             Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
             Given("core", "forget_bias", 0.0, reason="it goes into the bias"),
         ),
