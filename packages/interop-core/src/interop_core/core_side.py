@@ -6,7 +6,7 @@ Imports `bridge`, `graph`, `nn` and the function rows.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from . import nn
@@ -136,7 +136,7 @@ def not_a_model(value: Any, label: str) -> NotAModelError:
         reason = "got None"
     elif isinstance(value, type):
         reason = f"got the class {value.__name__}, not a layer made of it"
-    elif is_function(value) and not hasattr(type(value), "update"):
+    elif isinstance(value, partial) or (is_function(value) and hasattr(value, "__name__")):
         reason = f"got the function {name_of(value)}, not a layer"
     else:
         reason = f"got a {type(value).__module__}.{type(value).__qualname__}"

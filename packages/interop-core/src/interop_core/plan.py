@@ -115,6 +115,7 @@ class Planner:
         self.stream = stream
         self.problems: list[Problem] = []
         self._seen: dict[Hashable, Node] = {}
+        self._lost = False
         self._survey = getattr(source, "survey", self._survey_by_parts)
 
     def _survey_by_parts(self, place: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
@@ -192,9 +193,17 @@ class Planner:
                 if not node.absorbed:
                     self._meet(recipe, node)
                 self._advance(recipe, path, title, node.absorbed)
+            else:
+                self._lose_track()
         except Refusal as refusal:
             self._note(path, title, refusal, UnsupportedLayerError)
+            self._lose_track()
         return node
+
+    def _lose_track(self) -> None:
+        """Behind a layer that does not convert nobody knows the shape, and no one is to blame."""
+        self.stream.size = None
+        self._lost = True
 
     def _recipe(
         self, place: Any, path: Path, title: str, node: Node, stacked: bool, key: Any
@@ -229,7 +238,8 @@ class Planner:
         elif found is None:
             self._unknown(place, path, title)
         else:
-            self.problems += found
+            for problem in found:
+                self._add(problem)
         return None
 
     def _heed_declared(self, place: Any) -> None:
@@ -305,9 +315,11 @@ class Planner:
             self._note(path, title, refusal, kind)
 
     def _note(self, path: Path, title: str, refusal: Refusal, error: type[InteropError]) -> None:
-        self.problems.append(
-            Problem(path, title, refusal.error or error, refusal.reason, refusal.advice)
-        )
+        self._add(Problem(path, title, refusal.error or error, refusal.reason, refusal.advice))
+
+    def _add(self, problem: Problem) -> None:
+        if not (self._lost and problem.error is MissingShapeError):
+            self.problems.append(problem)
 
 
 def make_plan(

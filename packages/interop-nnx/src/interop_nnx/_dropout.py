@@ -71,7 +71,7 @@ def _key_of(rngs: nnx.Rngs | nnx.RngStream | None) -> Any:
     if isinstance(rngs, nnx.Rngs):
         try:
             rngs = rngs["dropout"]  # the default stream where there is none of this name
-        except AttributeError:
+        except (KeyError, AttributeError):  # releases differ
             raise ValueError(
                 "rngs has neither a stream 'dropout' nor a default one, and the model holds "
                 "dropout layers: pass nnx.Rngs(0) or nnx.Rngs(dropout=0)"

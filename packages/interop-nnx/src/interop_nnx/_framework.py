@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -88,12 +89,13 @@ class Nnx:
         """The elements of an `nnx.Sequential`."""
         if type(node) is not nnx.Sequential:
             return None
-        besides = strays(node, "layers")
-        if besides:
-            raise Refusal(
-                f"holds {', '.join(besides)} besides its layers", "keep parameters inside layers"
-            )
         return list(node.layers)
+
+    def strays(self, node: Any) -> tuple[Refusal, ...]:
+        """What an `nnx.Sequential` holds besides its elements."""
+        besides = ", ".join(strays(node, "layers"))
+        advice = "keep parameters inside layers"
+        return (Refusal(f"holds {besides} besides its layers", advice),) if besides else ()
 
     def holds_layers(self, node: Any) -> bool:
         """Whether modules stand below a node, or it is a stack with a class of its own."""
@@ -106,6 +108,8 @@ class Nnx:
         if isinstance(node, nnx.Module):
             held = vars(node)
             return {name: held[name] for name in _options(type(node)) if name in held}
+        if isinstance(self.key(node), type):  # no function, but some object that is called
+            return {}
         options = keywords_of(node)
         missing = [name for name, value in options.items() if value is REQUIRED]
         if missing:
@@ -199,12 +203,19 @@ def _abstract(target: Any, options: Config) -> tuple[Any, frozenset[int]]:
     made: list[Any] = []
 
     def run() -> None:
-        made.append(jax.tree.map(_shape_of, make()))
+        with _plain_variables():
+            made.append(jax.tree.map(_shape_of, make()))
 
     jax.eval_shape(run)
     leaves = jax.tree_util.tree_leaves_with_path(made[0])
     value = jax.tree_util.GetAttrKey("value")
     return made[0], frozenset(id(leaf) for path, leaf in leaves if path[-1] == value)
+
+
+def _plain_variables() -> Any:
+    """Variables of the usual kind, whatever the user has set: skeletons outlive the setting."""
+    defaults: Any = getattr(nnx, "var_defaults", None)
+    return nullcontext() if defaults is None else defaults(hijax=False, ref=False)
 
 
 def _shape_of(leaf: Any) -> Any:

@@ -59,6 +59,22 @@ def _counted(padding: str | Pads, config: Config) -> str | Pads:
     return padding
 
 
+def _is_unpadded(padding: Any) -> bool:
+    if isinstance(padding, str):
+        return padding.upper() == "VALID"
+    return not any(any(pair) for pair in padding if isinstance(pair, Sequence))
+
+
+def _count_to(count: bool, config: Config) -> bool:
+    # Without padding both ways are the same; counting spares nnx a second pass, whose result is
+    # in float32 whatever the input is in.
+    return count or _is_unpadded(config["padding"])
+
+
+def _count_back(count: bool, config: Config) -> bool:
+    return count and not _is_unpadded(config["padding"])
+
+
 def _padding_back(padding: Any, config: Config) -> str | Pads:
     if isinstance(padding, str):
         return padding.upper()
@@ -89,7 +105,11 @@ def _pool(core: type, foreign: Any, rank: int) -> LayerMap:
     window, pairs = (3, 2, 2)[:rank], ((1, 0), (0, 1), (1, 1))[:rank]
     average = foreign is nnx.avg_pool
     own = (
-        Opt("count_include_pad", "count_include_pad")
+        Opt(
+            "count_include_pad",
+            "count_include_pad",
+            Iso(_count_to, _count_back, "where there is padding"),
+        )
         if average
         else Only("core", "return_indices", False, "nnx gives the values alone")
     )
