@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-from jax import numpy as jnp
 import numpy as np
+from jax import numpy as jnp
 
 from . import environ
 from ._sampling import Draws, SeedOrKey, Size, affine, shape_of_draw
@@ -71,7 +71,11 @@ class Distributions(Draws):
         """Sample from the beta distribution."""
         dtype = dtype or environ.dftype()
         return jax.random.beta(
-            self._draw(key), jnp.asarray(a, dtype), jnp.asarray(b, dtype), shape_of_draw(size, a, b), dtype
+            self._draw(key),
+            jnp.asarray(a, dtype),
+            jnp.asarray(b, dtype),
+            shape_of_draw(size, a, b),
+            dtype,
         )
 
     def dirichlet(
