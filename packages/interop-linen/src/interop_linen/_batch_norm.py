@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import jax.numpy as jnp
@@ -77,8 +78,8 @@ def _result_dtype(dtype: Any, config: Config) -> Any:
     held = {name: found for name, found in config.items() if name.endswith(".dtype")}
     affine = [found for name, found in held.items() if name.endswith(AFFINE_DTYPES)]
     if dtype is None and affine:
-        narrow = jnp.result_type(*affine)
-        wide = jnp.result_type(*held.values())
+        narrow = reduce(jnp.promote_types, affine)
+        wide = reduce(jnp.promote_types, held.values())
         if narrow != wide:
             reason = f"statistics of {wide} meet a scale or bias of {narrow}"
             raise Refusal(reason, f"give the layer a dtype: dtype={narrow.name!r}")
