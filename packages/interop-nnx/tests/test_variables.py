@@ -169,6 +169,40 @@ class TestStacks:
         assert len(from_nnx(stack).layers) == 1
 
 
+class TestSharedVariables:
+    def test_two_layers_of_nnx(self) -> None:
+        first, second = linear(), linear()
+        second.kernel = first.kernel
+        with pytest.raises(
+            UnsupportedStructureError,
+            match=r"layers\[1\] .*kernel and kernel of layers\[0\] are one variable",
+        ):
+            from_nnx(nnx.Sequential(first, second))
+
+    def test_a_part_of_a_cell(self) -> None:
+        cell = nnx.LSTMCell(4, 4, rngs=nnx.Rngs(0))
+        cell.hf.kernel = cell.ii.kernel
+        with pytest.raises(
+            UnsupportedStructureError, match=r"hf\.kernel and ii\.kernel of model are one variable"
+        ):
+            from_nnx(cell)
+
+    def test_two_layers_of_the_core(self) -> None:
+        first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+        second.weight = first.weight
+        model = nn.Sequential(nn.Sequential(first), nn.ReLU(), second)
+        with pytest.raises(
+            UnsupportedStructureError,
+            match=r"layers\[2\] .*weight and weight of layers\[0\]\.layers\[0\] are one variable",
+        ):
+            to_nnx(model)
+
+    def test_the_same_array_is_no_tie(self) -> None:
+        first, second = linear(), linear()
+        second.kernel = nnx.Param(first.kernel.get_value())
+        assert len(from_nnx(nnx.Sequential(first, second, first)).layers) == 3
+
+
 class Scale(nnx.Module):
     """A layer of a user's own, with a variable of its own kind."""
 

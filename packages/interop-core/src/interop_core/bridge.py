@@ -31,6 +31,8 @@ class Framework(Protocol):
     ``strays(node)``, a `Refusal` for each thing that a stack holds besides its elements and that
     does not keep the elements from being planned. ``survey(node)`` may give what ``leaves`` gives,
     and a tuple that is equal for layers of equal ``config``, where both together are quicker.
+    Where two layers can share a variable, ``holders(node)`` gives the objects that hold a layer's
+    arrays, with their names.
 
     Attributes:
         name: the short name: ``"nnx"``.

@@ -14,7 +14,7 @@ from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import configuration, leaves, survey
+from .graph import configuration, leaves, named_states, survey
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .state import State
@@ -104,6 +104,10 @@ class Core:
         if not isinstance(node, nn.Module) or "update" in vars(node):
             return self.leaves(node), tuple(self.config(node).values())
         return survey(node)
+
+    def holders(self, node: Any) -> Sequence[tuple[str, State[Any]]]:
+        """The states by name."""
+        return named_states(node) if isinstance(node, nn.Module) else ()
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that the constructor gave without computing anything."""

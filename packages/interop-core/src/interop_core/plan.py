@@ -24,9 +24,10 @@ from .errors import (
     UnsupportedStructureError,
     raise_problems,
 )
-from .mapping import Unconvertible
+from .mapping import LayerMapping, Unconvertible
 from .recipe import Recipe, find_recipe
 from .registry import for_core, for_foreign
+from .ties import Ties
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class _Widen(Exception):
         self.leading = leading
 
 
-def _no_strays(_: Any) -> tuple[Refusal, ...]:
+def _none(_: Any) -> tuple[Any, ...]:
     return ()
 
 
@@ -116,6 +117,8 @@ class Planner:
         self.problems: list[Problem] = []
         self._seen: dict[Hashable, Node] = {}
         self._lost = False
+        self._ties = Ties()
+        self._holders = getattr(source, "holders", _none)
         self._survey = getattr(source, "survey", self._survey_by_parts)
 
     def _survey_by_parts(self, place: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
@@ -143,7 +146,7 @@ class Planner:
         node = Node(path, title, place, children=[])
         self._seen[identity] = node
         assert node.children is not None
-        for refusal in getattr(self.source, "strays", _no_strays)(place):
+        for refusal in getattr(self.source, "strays", _none)(place):
             self._note(path, title, refusal, UnsupportedStructureError)
         for index, child in enumerate(children):
             here = (*path, "layers", index)
@@ -189,6 +192,10 @@ class Planner:
                 node.leaves = first.leaves
             node.recipe = recipe = self._recipe(place, path, title, node, stacked, key)
             if recipe is not None:
+                if first is None:
+                    by_hand = isinstance(recipe.entry, LayerMapping)
+                    for tie in self._ties.check(self._holders(place), path, inside=not by_hand):
+                        self._note(path, title, tie, UnsupportedStructureError)
                 node.absorbed = self.stream.absorbs(recipe, self.outward)
                 if not node.absorbed:
                     self._meet(recipe, node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import REQUIRED, parameters
 
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
-from ._variables import arrays_of, holds_modules, is_stock, strays
+from ._variables import arrays_of, holds_modules, is_stock, strays, variables_of
 
 IGNORED = frozenset(
     {
@@ -130,6 +130,10 @@ class Nnx:
             problem = not_a_model(node, "flax.nnx").problems[0]
             raise Refusal(problem.reason, problem.advice, NotAModelError)
         return {}
+
+    def holders(self, node: Any) -> Iterable[tuple[str, Any]]:
+        """The variables by dotted name."""
+        return variables_of(node) if isinstance(node, nnx.Module) else ()
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that an abstract run of the constructor gave."""

@@ -133,6 +133,16 @@ def _gather(node: Any, prefix: str, layer: Any, found: dict[str, Any]) -> None:
             found[prefix + name] = value  # an array among the options is one of them: a mask
 
 
+def variables_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The variables of a layer by dotted name."""
+    for name, value in held(node):
+        kind = kind_of(value)
+        if kind is Kind.VARIABLE:
+            yield prefix + name, value
+        elif kind is Kind.MODULE or kind is Kind.TREE:
+            yield from variables_of(value, f"{prefix}{name}.")
+
+
 def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     """Why a module inside a stock layer is not what the layer's constructor puts there."""
     if not is_stock(type(layer)):
