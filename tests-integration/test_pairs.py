@@ -117,7 +117,7 @@ def batch(name: str) -> jax.Array:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("source, target", itertools.permutations(OUT, 2))
+@pytest.mark.parametrize("source, target", list(itertools.permutations(OUT, 2)))
 def test_every_pair_agrees(name: str, source: str, target: str) -> None:
     make, size = MODELS[name]
     model = make()
