@@ -266,6 +266,15 @@ def test_a_cell_stands_alone() -> None:
         from_linen(stack, {"params": {"layers_0": {"ii": {"kernel": jnp.ones((4, 4))}}}})
 
 
+def test_a_module_for_an_activation_is_no_function() -> None:
+    cell = linen.LSTMCell(3, gate_fn=linen.PReLU())
+    kernels = {f"i{gate}": {"kernel": jnp.ones((4, 3))} for gate in "ifgo"}
+    biased = {f"h{gate}": {"kernel": jnp.ones((3, 3)), "bias": jnp.ones(3)} for gate in "ifgo"}
+    with pytest.raises(UnsupportedConfigurationError, match="no plain function") as caught:
+        from_linen(cell, {"params": {**kernels, **biased}})
+    assert caught.value.field == "gate_fn"
+
+
 def test_a_new_parameter_of_a_layer_is_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
     # What a later release of flax adds is refused as soon as it is off its default.
     known = parameters(linen.Dense)

@@ -59,6 +59,13 @@ def test_missing_leaves_are_named() -> None:
     assert "layers_0/bias" not in str(error)
 
 
+def test_missing_statistics_are_named() -> None:
+    module = linen.Sequential([linen.BatchNorm(use_running_average=True)])
+    params = {"params": {"layers_0": {"scale": ONES, "bias": ONES}}}
+    with pytest.raises(VariablesError, match=r"batch_stats/layers_0/mean, .*/layers_0/var"):
+        from_linen(module, params, sample_input=(3,))
+
+
 def test_left_over_leaves_are_named_wherever_they_are() -> None:
     tree = variables()
     tree["params"]["layers_0"]["scale"] = ONES

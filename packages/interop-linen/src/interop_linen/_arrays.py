@@ -45,7 +45,7 @@ def _compute_dtype(dtype: Any, config: Config) -> Any:
     held = {
         found
         for name, found in config.items()
-        if name.endswith((".weight.dtype", "kernel.dtype", "bias.dtype"))
+        if name.endswith((".weight.dtype", "kernel.dtype", "bias.dtype")) and found is not None
     }
     if dtype is None and len(held) > 1:
         reason = f"arrays of {' and '.join(sorted(map(str, held)))} meet in one product"

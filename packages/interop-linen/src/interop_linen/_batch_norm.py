@@ -75,7 +75,8 @@ def _result_dtype(dtype: Any, config: Config) -> Any:
     Without one, the core's result has the dtype that input, parameters and statistics promote to;
     Linen leaves the statistics out.
     """
-    held = {name: found for name, found in config.items() if name.endswith(".dtype")}
+    names = [name for name in config if name.endswith(".dtype") and config[name] is not None]
+    held = {name: config[name] for name in names}
     affine = [found for name, found in held.items() if name.endswith(AFFINE_DTYPES)]
     if dtype is None and affine:
         narrow = reduce(jnp.promote_types, affine)

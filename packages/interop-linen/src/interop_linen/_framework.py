@@ -27,7 +27,7 @@ from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters
 
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
-from ._tree import LinenNode, assemble, grow, leaves
+from ._tree import LinenNode, assemble, grow, leaves, plain
 
 IGNORED = frozenset(
     {
@@ -121,9 +121,9 @@ class Linen:
         if known.intersection(type(module).__mro__):
             return False  # a subclass of a known layer; its variables may be nested as that one's
         return any(
-            isinstance(below, Mapping) and bool(below)
+            isinstance(below, dict) and bool(below)
             for tree in node.variables.values()
-            if isinstance(tree, Mapping)
+            if isinstance(tree, dict)
             for below in tree.values()
         )
 
@@ -204,7 +204,7 @@ class Linen:
         module, variables = layer
         if isinstance(module, linen.Module) and not _is_bound(module):
             module = module.copy(parent=None, name=module.name)
-        return node_of(module, _plain(variables))
+        return node_of(module, variables)
 
 
 def node_of(module: Any, variables: Any) -> LinenNode:
@@ -225,9 +225,8 @@ def node_of(module: Any, variables: Any) -> LinenNode:
         reason = f"{', '.join(loose)} in the variables is no collection"
         problem = Problem((), "", VariablesError, reason, WHOLE)
         raise VariablesError(problems=[problem])
-    if not isinstance(module, linen.Module):
-        return LinenNode(module, dict(variables))
-    return grow(module, variables)
+    own = plain(variables)
+    return grow(module, own) if isinstance(module, linen.Module) else LinenNode(module, own)
 
 
 def _maker(target: Any, arguments: Mapping[str, Any]) -> Callable[[], Any]:
@@ -264,11 +263,6 @@ def _read(kind: Any) -> tuple[str, ...]:
     Initializers and names differ from layer to layer where their configurations do not.
     """
     return tuple(n for n in parameters(kind) if not (kind in _OWN and n in IGNORED))
-
-
-def _plain(tree: Any) -> Any:
-    """A tree of mappings as plain dicts."""
-    return {k: _plain(v) for k, v in tree.items()} if isinstance(tree, Mapping) else tree
 
 
 def _is_bound(module: linen.Module) -> bool:

@@ -55,6 +55,8 @@ def _function(activation: Any) -> Any:
 
 
 def _name(function: Any) -> Any:
+    if isinstance(function, linen.Module) or not callable(function):
+        raise Refusal(f"{function!r} is no plain function", "convert it as a layer of its own")
     return next((name for name, known in NAMED.items() if known is function), function)
 
 

@@ -55,14 +55,27 @@ def meeting_order(count: int) -> tuple[int, ...]:
     return tuple(sorted(range(count), key=str))
 
 
-def grow(module: Any, variables: Mapping[str, Any]) -> LinenNode:
+def plain(tree: Any) -> Any:
+    """A tree of mappings, frozen ones among them, as plain dicts of its own.
+
+    Example:
+        >>> from flax.core import freeze
+        >>> plain(freeze({"params": {"bias": 1}}))
+        {'params': {'bias': 1}}
+    """
+    if isinstance(tree, dict | Mapping):
+        return {key: plain(below) for key, below in tree.items()}
+    return tree
+
+
+def grow(module: Any, variables: Variables) -> LinenNode:
     """A node for a module and for everything below it, each with its own variables.
 
     Args:
         module: an unbound module.
-        variables: the whole tree of its variables.
+        variables: the whole tree of its variables, in plain dicts.
     """
-    root = LinenNode(module, dict(variables))
+    root = LinenNode(module, variables)
     _grow(root, {_identity(module): root})
     return root
 
@@ -89,7 +102,7 @@ def _grow(node: LinenNode, known: dict[Any, LinenNode]) -> None:
             below = {
                 collection: tree[key]
                 for collection, tree in node.variables.items()
-                if isinstance(tree, Mapping) and key in tree
+                if isinstance(tree, dict) and key in tree
             }
             child = met[key] = LinenNode(element, below, (*node.place, key))
             known[_identity(element)] = child
@@ -111,7 +124,7 @@ def _key(element: Any, index: int) -> str:
 
 
 def _strays(tree: Any, taken: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    if not isinstance(tree, Mapping):
+    if not isinstance(tree, dict):
         yield prefix
         return
     for key, below in tree.items():
@@ -120,13 +133,13 @@ def _strays(tree: Any, taken: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 
 def leaves(tree: Any, prefix: str, separator: str) -> Iterator[tuple[str, Any]]:
-    """Everything in a tree of mappings that is no mapping, with its joined keys.
+    """Everything in a tree of dicts that is no dict, with its joined keys.
 
     Example:
         >>> list(leaves({"hi": {"kernel": 1}, "bias": None}, "", "."))
         [('hi.kernel', 1)]
     """
-    if isinstance(tree, Mapping):
+    if isinstance(tree, dict):
         start = prefix + separator if prefix else ""
         for key, below in tree.items():
             yield from leaves(below, f"{start}{key}", separator)
