@@ -26,6 +26,7 @@ from interop_core.mapping import (
     OUT_FEATURES,
     SPATIAL,
     Config,
+    Iso,
     LayerMap,
     Only,
     Opt,
@@ -259,11 +260,17 @@ TABLE = LayerMap(
 )
 
 
+def _from_the_end(axis: int, config: Config) -> int:
+    if axis >= 0 and config["example"] is None:
+        raise Refusal("the axis is counted from the front", "pass sample_input")
+    return axis if axis < 0 else axis - len(config["example"])
+
+
 class FakeBridge:
     """The framework as one side of a conversion."""
 
     name = "fake"
-    label = "the Fake framework"
+    label = "Fakery"
     prefix = "fake."
     function_title = "fake.Apply({})"
     rows: tuple[LayerMap, ...] = (
@@ -273,7 +280,7 @@ class FakeBridge:
         TABLE,
         *activation_rows()[:2],
         flatten_row(),
-        move_axis_row(),
+        move_axis_row(Iso(lambda axis, _: axis, _from_the_end, "from the end")),
     )
     unconvertible: tuple[Unconvertible, ...] = (
         Unconvertible(Oddity, "it draws numbers as it runs", "leave it out"),
