@@ -31,7 +31,7 @@ from _table import show_table
 from bench_models import OPERATIONS, SIZES, Size
 
 FRESH = Path(__file__).with_name("bench_fresh.py")
-QUICK = 0.02  # seconds; a call below this is timed several times in its turn
+QUICK = 0.2  # seconds; a call below this is timed several times in its turn
 MOST_CALLS = 9
 
 Times = dict[str, list[float]]
@@ -288,7 +288,7 @@ def main() -> int:
     parser.add_argument("--size", choices=sorted(SIZES), action="append", help="both by default")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds of warm calls")
     parser.add_argument(
-        "--fresh", type=int, default=3, metavar="N", help="processes for each first call; 0: none"
+        "--fresh", type=int, default=1, metavar="N", help="processes for each first call; 0: none"
     )
     parser.add_argument("--no-peer", action="store_true", help="without the published brainstate")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single time too")
