@@ -45,9 +45,10 @@ class TestWholeModels:
         model = network()
         agree(jax.vmap(fake.to_fake(model, channels="last"))(X), model(X))
 
-    def test_there_and_back(self, fake: Any) -> None:
+    @pytest.mark.parametrize("channels", ["native", "last"])
+    def test_there_and_back(self, fake: Any, channels: str) -> None:
         model = network()
-        back = fake.from_fake(fake.to_fake(model), sample_input=X[0])
+        back = fake.from_fake(fake.to_fake(model, channels=channels), sample_input=X[0])
         agree(back(X), model(X))
         before, after = graph.leaves(model), graph.leaves(back)
         assert before.keys() == after.keys()

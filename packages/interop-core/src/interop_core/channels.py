@@ -30,12 +30,14 @@ class Stream:
         example: its shape at the entrance.
         guessed: whether that shape is what the first layer says of itself, which for layers that
             work on the last axis may leave leading axes out.
+        turned: whether the framework's model turned its data before anyone cared, as one does
+            that takes channels-last data to channels-first layers.
     """
 
     def __init__(self, example: Size | None, moved: bool | None, leading: Size = ()) -> None:
         self.size = self.example = example
         self.moved = self.entry = moved
-        self.guessed = False
+        self.guessed = self.turned = False
         self._start = (example, moved)
         self._leading = leading
         self._moves: list[Recipe] = []
@@ -43,6 +45,10 @@ class Stream:
     def widened(self, leading: Size) -> Stream:
         """A fresh stream that puts these axes before whatever shape it has to guess."""
         return Stream(*self._start, (*leading, *self._leading))
+
+    def entering(self, moved: bool) -> Stream:
+        """A fresh stream with the convention at the entrance decided."""
+        return Stream(self._start[0], moved, self._leading)
 
     def guess(self, declared: Size) -> None:
         """Take a layer's own ``in_size`` for the shape at the entrance."""
@@ -114,4 +120,5 @@ class Stream:
         if (to_back and self.moved) or (to_front and self.moved is False):
             self.moved = not self.moved
             return True
+        self.turned = self.turned or (to_front and self.moved is None)
         return False

@@ -7,7 +7,7 @@ Imports everything below: `bridge`, `registry`, `channels`, `recipe` and the cor
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,9 @@ class _Widen(Exception):
         self.leading = leading
 
 
+_NOTHING: Iterable[tuple[str, Any]] = ()
+
+
 def _none(_: Any) -> tuple[Any, ...]:
     return ()
 
@@ -121,8 +124,11 @@ class Planner:
         self._holders = getattr(source, "holders", _none)
         self._survey = getattr(source, "survey", self._survey_by_parts)
 
-    def _survey_by_parts(self, place: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
-        return self.source.leaves(place), tuple(self.source.config(place).values())
+    def _survey_by_parts(
+        self, place: Any
+    ) -> tuple[Mapping[str, Any], tuple[Any, ...], Iterable[tuple[str, Any]]]:
+        source = self.source
+        return source.leaves(place), tuple(source.config(place).values()), self._holders(place)
 
     def visit(self, place: Any, path: Path, *, stacked: bool) -> Node:
         """Plan the layer or stack at one place; problems are noted, not raised."""
@@ -185,17 +191,16 @@ class Planner:
         if first is None:
             self._seen[identity] = node
         try:
-            key = None
+            key, holders = None, _NOTHING
             if first is None:
-                node.leaves, key = self._survey(place)
+                node.leaves, key, holders = self._survey(place)
             else:
                 node.leaves = first.leaves
             node.recipe = recipe = self._recipe(place, path, title, node, stacked, key)
             if recipe is not None:
-                if first is None:
-                    by_hand = isinstance(recipe.entry, LayerMapping)
-                    for tie in self._ties.check(self._holders(place), path, inside=not by_hand):
-                        self._note(path, title, tie, UnsupportedStructureError)
+                by_hand = isinstance(recipe.entry, LayerMapping)
+                for tie in self._ties.check(holders, path, inside=not by_hand):
+                    self._note(path, title, tie, UnsupportedStructureError)
                 node.absorbed = self.stream.absorbs(recipe, self.outward)
                 if not node.absorbed:
                     self._meet(recipe, node)
@@ -317,8 +322,12 @@ class Planner:
             self.stream.size = recipe.output_size(size)
         except ValueError as error:
             self.stream.size = recipe.declared_out
+            guessed = self.outward and self.stream.guessed
+            if guessed and not self.bridge.channels_first:
+                return  # the guess was wrong, and these frameworks do not need it
             refusal = Refusal(str(error), "pass a sample_input that fits, channels last, unbatched")
-            kind = UnsupportedStructureError if self.outward else MissingShapeError
+            known = self.outward and not guessed
+            kind = UnsupportedStructureError if known else MissingShapeError
             self._note(path, title, refusal, kind)
 
     def _note(self, path: Path, title: str, refusal: Refusal, error: type[InteropError]) -> None:
@@ -382,9 +391,15 @@ def make_plan(
 def _walk(
     model: Any, source: Framework, target: Framework, bridge: Bridge, stream: Stream
 ) -> tuple[Planner, Node]:
-    """Visit the whole model; once more where sizes turn out to have more axes than guessed."""
+    """Visit the whole model; once more where what was guessed of its entrance does not hold."""
     planner = Planner(source, target, bridge, stream)
     try:
-        return planner, planner.visit(model, (), stacked=False)
+        root = planner.visit(model, (), stacked=False)
     except _Widen as widen:
         return _walk(model, source, target, bridge, stream.widened(widen.leading))
+    if planner.problems and stream.turned:
+        other = Planner(source, target, bridge, stream.entering(moved=False))
+        other_root = other.visit(model, (), stacked=False)
+        if not other.problems:
+            return other, other_root
+    return planner, root
