@@ -143,3 +143,11 @@ def test_weights_come_back_bit_for_bit(framework: str) -> None:
     back = BACK[framework](OUT[framework](model), IMAGE)
     for before, after in zip(jax.tree.leaves(model), jax.tree.leaves(back), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("framework", ["nnx", "linen"])
+def test_what_is_not_said_of_leading_axes_is_no_problem(framework: str) -> None:
+    # The first layer speaks of vectors; the pooling behind it shows that there are more axes.
+    model = nn.Sequential(nn.Linear(2, 4), nn.MaxPool1d(2), nn.Linear(4, 3))
+    x = jax.random.normal(jax.random.key(0), (3, 6, 2))
+    np.testing.assert_allclose(call(framework, OUT[framework](model), x), model(x), **CLOSE)

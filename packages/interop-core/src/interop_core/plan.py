@@ -322,12 +322,10 @@ class Planner:
             self.stream.size = recipe.output_size(size)
         except ValueError as error:
             self.stream.size = recipe.declared_out
-            guessed = self.outward and self.stream.guessed
-            if guessed and not self.bridge.channels_first:
-                return  # the guess was wrong, and these frameworks do not need it
+            if self.outward and self.stream.guessed and not self.bridge.channels_first:
+                return  # the guess was wrong, and such a framework does not ask for it
             refusal = Refusal(str(error), "pass a sample_input that fits, channels last, unbatched")
-            known = self.outward and not guessed
-            kind = UnsupportedStructureError if known else MissingShapeError
+            kind = UnsupportedStructureError if self.outward else MissingShapeError
             self._note(path, title, refusal, kind)
 
     def _note(self, path: Path, title: str, refusal: Refusal, error: type[InteropError]) -> None:
