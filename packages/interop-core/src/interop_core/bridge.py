@@ -29,10 +29,10 @@ class Framework(Protocol):
     are not listed here: ``misfit``, the error class for arrays that do not fit (`ConversionError`
     where it is missing); ``array_title(node, name)``, what an array is called in errors; and
     ``strays(node)``, a `Refusal` for each thing that a stack holds besides its elements and that
-    does not keep the elements from being planned. ``survey(node)`` may give what ``leaves`` gives,
-    and a tuple that is equal for layers of equal ``config``, where both together are quicker.
-    Where two layers can share a variable, ``holders(node)`` gives the objects that hold a layer's
-    arrays, with their names.
+    does not keep the elements from being planned. Where two layers can share a variable,
+    ``holders(node)`` gives the objects that hold a layer's arrays, with their names. Where it is
+    quicker, ``survey(node)`` may give all at once: what ``leaves`` gives, a tuple that is equal
+    for layers of equal ``config``, and the holders.
 
     Attributes:
         name: the short name: ``"nnx"``.

@@ -14,7 +14,7 @@ from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import configuration, leaves, named_states, survey
+from .graph import configuration, leaves, survey
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .state import State
@@ -99,15 +99,13 @@ class Core:
             raise Refusal("has an update of its own, put on this one object", "make it a class")
         return leaves(node)
 
-    def survey(self, node: Any) -> tuple[Mapping[str, Any], tuple[Any, ...]]:
-        """`leaves`, and a key of what `config` gives, in one pass over the attributes."""
-        if not isinstance(node, nn.Module) or "update" in vars(node):
-            return self.leaves(node), tuple(self.config(node).values())
-        return survey(node)
-
-    def holders(self, node: Any) -> Sequence[tuple[str, State[Any]]]:
-        """The states by name."""
-        return named_states(node) if isinstance(node, nn.Module) else ()
+    def survey(
+        self, node: Any
+    ) -> tuple[Mapping[str, Any], tuple[Any, ...], Sequence[tuple[str, State[Any]]]]:
+        """`leaves`, a key of what `config` gives, and the states, in one pass."""
+        if isinstance(node, nn.Module) and "update" not in vars(node):
+            return survey(node)
+        return self.leaves(node), tuple(self.config(node).values()), ()
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that the constructor gave without computing anything."""

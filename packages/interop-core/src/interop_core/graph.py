@@ -333,34 +333,40 @@ def configuration(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in _PARAMETERS[module.__class__]}
 
 
-def survey(module: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:
+Survey = tuple[dict[str, Any], tuple[Any, ...], list[tuple[str, State[Any]]]]
+
+
+def survey(module: Any) -> Survey:
     """Read a layer's arrays, and what its configuration depends on, in one pass.
 
     Args:
         module: a module.
 
     Returns:
-        What `leaves` gives, and a key: modules of one class and of equal keys have equal
-        `configuration`. It can be hashed where every attribute can.
+        What `leaves` gives; a key: modules of one class and of equal keys have equal
+        `configuration`, and it can be hashed where every attribute can; the states by name.
 
     Example:
         >>> box = Node()
         >>> box.weight, box.factor = State({"weight": 1.0}), 2
-        >>> survey(box)
+        >>> arrays, key, held = survey(box)
+        >>> arrays, key
         ({'weight.weight': 1.0}, (('factor', 'weight'), 2))
+        >>> held == [("weight", box.weight)]
+        True
     """
     held = module.__dict__
     order = ORDERS[tuple(held)]
     key: list[Any] = [order]
-    found: list[State[Any]] = []
+    found: list[tuple[str, State[Any]]] = []
     out: dict[str, Any] = {}
     for name, child in zip(order, map(held.__getitem__, order), strict=True):
         kind = KINDS[child.__class__]
         if kind == ATOM or (kind == TUPLE and PLAIN.issuperset(map(type, child))):
             key.append(child)
-        elif kind == STATE and child not in found:
-            found.append(child)
+        elif kind == STATE and not (found and any(child is known for _, known in found)):
+            found.append((name, child))
             _spread(child.value, name, out)
         else:  # a layer that holds layers, or a state twice
-            return leaves(module), tuple(configuration(module).values())
-    return out, tuple(key)
+            return leaves(module), tuple(configuration(module).values()), named_states(module)
+    return out, tuple(key), found

@@ -33,7 +33,11 @@ class Ties:
             A `Refusal` for each variable that is held twice.
         """
         for name, holder in holders:
-            first, known_as = self._seen.setdefault(id(holder), (path, name))
+            here = (path, name)
+            entry = self._seen.setdefault(id(holder), here)
+            if entry is here:
+                continue
+            first, known_as = entry
             if first != path or (inside and known_as != name):
                 yield Refusal(
                     f"{name} and {known_as} of {format_path(first)} are one variable, and would "
