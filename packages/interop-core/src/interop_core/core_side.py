@@ -10,11 +10,12 @@ from functools import cache, partial
 from typing import Any
 
 from . import nn
+from ._survey import survey
 from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import configuration, leaves, survey
+from .graph import configuration, leaves
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .state import State

@@ -209,7 +209,7 @@ def _gather(
 _CONTAINERS = (dict, list, tuple)
 
 
-def _spread(value: Any, name: str, out: dict[str, Any]) -> None:
+def spread(value: Any, name: str, out: dict[str, Any]) -> None:
     """Add the arrays in a state's value to ``out`` under dotted names."""
     if not isinstance(value, _CONTAINERS):
         if value is not None:
@@ -218,7 +218,7 @@ def _spread(value: Any, name: str, out: dict[str, Any]) -> None:
     start = f"{name}." if name else ""
     for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(entry, _CONTAINERS):
-            _spread(entry, f"{start}{key}", out)
+            spread(entry, f"{start}{key}", out)
         elif entry is not None:
             out[f"{start}{key}"] = entry
 
@@ -242,7 +242,7 @@ def leaves(module: Any) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     for name, state in named_states(module):
-        _spread(state.value, name, out)
+        spread(state.value, name, out)
     return out
 
 
@@ -331,42 +331,3 @@ def configuration(module: Any) -> dict[str, Any]:
         {'factor': 2, 'bias': 0}
     """
     return {name: getattr(module, name) for name in _PARAMETERS[module.__class__]}
-
-
-Survey = tuple[dict[str, Any], tuple[Any, ...], list[tuple[str, State[Any]]]]
-
-
-def survey(module: Any) -> Survey:
-    """Read a layer's arrays, and what its configuration depends on, in one pass.
-
-    Args:
-        module: a module.
-
-    Returns:
-        What `leaves` gives; a key: modules of one class and of equal keys have equal
-        `configuration`, and it can be hashed where every attribute can; the states by name.
-
-    Example:
-        >>> box = Node()
-        >>> box.weight, box.factor = State({"weight": 1.0}), 2
-        >>> arrays, key, held = survey(box)
-        >>> arrays, key
-        ({'weight.weight': 1.0}, (('factor', 'weight'), 2))
-        >>> held == [("weight", box.weight)]
-        True
-    """
-    held = module.__dict__
-    order = ORDERS[tuple(held)]
-    key: list[Any] = [order]
-    found: list[tuple[str, State[Any]]] = []
-    out: dict[str, Any] = {}
-    for name, child in zip(order, map(held.__getitem__, order), strict=True):
-        kind = KINDS[child.__class__]
-        if kind == ATOM or (kind == TUPLE and PLAIN.issuperset(map(type, child))):
-            key.append(child)
-        elif kind == STATE and not (found and any(child is known for _, known in found)):
-            found.append((name, child))
-            _spread(child.value, name, out)
-        else:  # a layer that holds layers, or a state twice
-            return leaves(module), tuple(configuration(module).values()), named_states(module)
-    return out, tuple(key), found
