@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .bridge import Bridge
-from .functions import name_of
+from .functions import is_function, name_of
 from .layout import IDENTITY, Layout
 from .mapping import Given, Ignored, LayerMap, Leaf, Only, Opt, Side
 
@@ -96,7 +96,9 @@ def _layout(layout: Any) -> str:
 def _fixed(row: LayerMap) -> str:
     """What an option must hold, and what is left out because it changes nothing."""
     parts = [
-        f"`{_owner(row, o.side)}.{o.name}={o.value!r}`" for o in row.options if isinstance(o, Only)
+        f"`{_owner(row, o.side)}.{o.name}={_value(o.value)}`"
+        for o in row.options
+        if isinstance(o, Only)
     ]
     parts += [
         f"`{_owner(row, o.side)}.{o.name}` is left out: {o.reason}"
@@ -109,6 +111,11 @@ def _fixed(row: LayerMap) -> str:
         if isinstance(o, Ignored) and o.reason
     ]
     return "; ".join(parts)
+
+
+def _value(value: Any) -> str:
+    """A value as people write it; a function's own text would hold an address."""
+    return name_of(value) if is_function(value) else repr(value)
 
 
 def _owner(row: LayerMap, side: Side) -> str:
