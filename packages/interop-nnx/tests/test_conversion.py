@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from interop_core import MissingShapeError, environ, explain, nn, random
+from interop_core import (
+    MissingShapeError,
+    UnsupportedConfigurationError,
+    environ,
+    explain,
+    nn,
+    random,
+)
 from interop_core.graph import leaves
 from interop_nnx import from_nnx, to_nnx
 
@@ -160,6 +167,27 @@ class TestNumbers:
         assert converted.dtype == jnp.bfloat16
         np.testing.assert_array_equal(converted(x), layer(x))
         assert converted.kernel.dtype == jnp.float32
+
+    def test_parameters_of_two_dtypes(self) -> None:
+        layer = nn.Linear(4, 8, b_init=jnp.ones(8, jnp.bfloat16))
+        with pytest.raises(UnsupportedConfigurationError, match="of bfloat16 and float32"):
+            to_nnx(layer)
+        foreign = nnx.Linear(4, 8, rngs=nnx.Rngs(0))
+        foreign.bias = nnx.Param(jnp.ones(8, jnp.bfloat16))
+        with pytest.raises(UnsupportedConfigurationError, match="of bfloat16 and float32"):
+            from_nnx(foreign)
+        foreign.dtype = jnp.float32
+        x = jax.random.normal(KEY, (3, 4))
+        np.testing.assert_array_equal(from_nnx(foreign)(x), foreign(x))
+
+    def test_batch_normalisation_in_half_precision_with_full_statistics(self) -> None:
+        layer = nn.BatchNorm0d(4)
+        assert layer.weight is not None
+        layer.weight.value = jax.tree.map(lambda a: a.astype(jnp.bfloat16), layer.weight.value)
+        x = jax.random.normal(KEY, (3, 4), jnp.bfloat16)
+        found, expected = to_nnx(layer)(x), evaluated(layer, x)
+        assert found.dtype == expected.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, **CLOSE)
 
 
 class TestArrays:

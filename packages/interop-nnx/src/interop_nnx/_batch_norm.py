@@ -28,7 +28,7 @@ from interop_core.options import parameters
 
 from ._linear import _elementwise
 from ._norm import counted_in_example, from_the_end, listed
-from ._pinned import PROMOTE_DTYPE
+from ._options import PROMOTE_DTYPE
 
 _DEFAULTS = parameters(nn.BatchNorm0d)
 

@@ -32,7 +32,7 @@ from interop_core.mapping import (
 )
 
 from ._linear import _elementwise, _has_bias
-from ._pinned import CONV_GENERAL_DILATED, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
+from ._options import COMPUTE_DTYPE, CONV_GENERAL_DILATED, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -248,7 +248,7 @@ def _conv(core: type, rank: int) -> LayerMap:
             Opt("groups", "feature_group_count"),
             Opt("b_init", "use_bias", HAS),
             Opt("w_mask", "mask", Iso(_mask_to, _mask_back, "of the kernel's own shape")),
-            Opt("dtype", "dtype"),
+            Opt("dtype", "dtype", COMPUTE_DTYPE),
             Opt("precision", "precision"),
             Only("core", "channel_first", False, "build the layer with the channels last"),
             CONV_GENERAL_DILATED,

@@ -22,7 +22,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from ._pinned import PROMOTE_DTYPE
+from ._options import PROMOTE_DTYPE
 
 
 def _one_axis(size: tuple[int, ...]) -> int:

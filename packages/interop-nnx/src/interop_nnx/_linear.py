@@ -19,7 +19,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from ._pinned import DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
+from ._options import COMPUTE_DTYPE, DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
 
 
 def _has_bias(config: Config) -> bool:
@@ -38,7 +38,7 @@ LINEAR = LayerMap(
         Opt("in_size", "in_features", FEATURES),
         Opt("out_size", "out_features", OUT_FEATURES),
         Opt("b_init", "use_bias", HAS),
-        Opt("dtype", "dtype"),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
         Only("core", "w_mask", None, "multiply the weight by the mask"),
         DOT_GENERAL,

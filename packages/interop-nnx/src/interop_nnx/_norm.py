@@ -33,7 +33,7 @@ from interop_core.mapping import (
 from interop_core.reshape import Reshape
 
 from ._linear import _elementwise
-from ._pinned import PROMOTE_DTYPE
+from ._options import PROMOTE_DTYPE
 
 Axes = int | Sequence[int]
 
@@ -216,19 +216,22 @@ def _reduced_to(axes: Axes | None, _: Config) -> Axes | None:
     return axes
 
 
-def _reduced_back(axes: Axes | None, config: Config) -> Axes | None:
-    if axes is None or _all_but_the_first(axes):
-        return axes if axes is None or isinstance(axes, int) else tuple(axes)
-    example = config["example"]
-    if example is None:
+def _reduced_back(axes: Axes | None, config: Config) -> tuple[int, ...] | None:
+    if axes is None:
+        return None
+    counted, example = tuple(sorted(listed(axes))), config["example"]
+    if example is not None:
+        rank = len(example) + 1
+        counted = tuple(sorted(axis % rank for axis in counted))
+        if counted != tuple(range(1, rank)):
+            raise Refusal(f"reduction_axes={axes!r}: {_MIXES_GROUPS}")
+    elif not _all_but_the_first(counted):
         raise Refusal(
-            f"reduction_axes={axes!r} are counted from the end of an input of unknown shape",
+            f"reduction_axes={axes!r} are not counted from the front, and the shape of the input "
+            "is not known",
             _PASS_SHAPE,
             MissingShapeError,
         )
-    counted = tuple(sorted(axis % (len(example) + 1) for axis in listed(axes)))
-    if not _all_but_the_first(counted):
-        raise Refusal(f"reduction_axes={axes!r}: {_MIXES_GROUPS}")
     return counted
 
 

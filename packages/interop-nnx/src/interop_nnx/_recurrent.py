@@ -28,7 +28,7 @@ from interop_core.mapping import (
 from interop_core.options import parameters
 
 from ._linear import _elementwise
-from ._pinned import PROMOTE_DTYPE
+from ._options import COMPUTE_DTYPE, PROMOTE_DTYPE
 
 _GATES = "igfo"
 """The core's order: input, cell, forget, output."""
@@ -90,7 +90,7 @@ _OPTIONS = (
     Opt("num_out", "hidden_features"),
     Opt("activation", "activation_fn", _ACTIVATION),
     Opt("gate_activation", "gate_fn", _ACTIVATION),
-    Opt("dtype", "dtype"),
+    Opt("dtype", "dtype", COMPUTE_DTYPE),
     Given("core", "b_init", parameters(nn.LSTMCell)["b_init"], _needs_bias, "always has one"),
     Given("core", "forget_bias", 0.0, reason="it is added to the stored bias on the way out"),
     PROMOTE_DTYPE,
