@@ -27,12 +27,12 @@ class Framework(Protocol):
 
     A framework whose arrays do not live in its layers may say more of them by members that
     are not listed here: ``misfit``, the error class for arrays that do not fit (`ConversionError`
-    where it is missing); ``array_title(node, name)``, what an array is called in errors; and
-    ``strays(node)``, a `Refusal` for each thing that a stack holds besides its elements and that
-    does not keep the elements from being planned. Where two layers can share a variable,
-    ``holders(node)`` gives the objects that hold a layer's arrays, with their names. Where it is
-    quicker, ``survey(node)`` may give all at once: what ``leaves`` gives, a tuple that is equal
-    for layers of equal ``config``, and the holders.
+    where it is missing), and ``misfit_advice``, what to do about them; ``array_title(node, name)``,
+    what an array is called in errors; and ``strays(node)``, a `Refusal` for each thing that a stack
+    holds besides its elements and that does not keep the elements from being planned. Where two
+    layers can share a variable, ``holders(node)`` gives the objects that hold a layer's arrays,
+    with their names. Where it is quicker, ``survey(node)`` may give all at once: what ``leaves``
+    gives, a tuple that is equal for layers of equal ``config``, and the holders.
 
     Attributes:
         name: the short name: ``"nnx"``.

@@ -350,7 +350,8 @@ class _Maker:
                 raise Refusal(f"its configuration asks for {wanted}, and it holds {got}")
             dtypes = {self.leaves[name].dtype for name in move.source}
             if len(dtypes) > 1 and len(move.target) < len(move.source):
-                raise Refusal(f"arrays of {' and '.join(sorted(map(str, dtypes)))} would be joined")
+                mixed = f"arrays of {' and '.join(sorted(map(str, dtypes)))} would be joined"
+                raise Refusal(mixed, "cast them to one dtype first")
         except Refusal as refusal:
             names = self._titles(move.source)
             reason = f"{names} of shape {', '.join(map(str, shapes))}: {refusal.reason}"
@@ -372,10 +373,13 @@ class _Maker:
         value: Any = None,
     ) -> None:
         reason = " ".join(filter(None, (refusal.reason, self._titles(refusal.arrays))))
-        error = refusal.error or error
-        self.problems.append(
-            Problem(self.path, self.title, error, reason, refusal.advice, field, value)
-        )
+        error, advice = refusal.error or error, refusal.advice
+        if not advice and issubclass(error, ConversionError):
+            advice = getattr(self.source, "misfit_advice", _MISFIT_ADVICE)
+        self.problems.append(Problem(self.path, self.title, error, reason, advice, field, value))
+
+
+_MISFIT_ADVICE = "give the layer the arrays that its constructor makes"
 
 
 def _not_an_array(name: str, value: Any) -> Refusal:

@@ -62,6 +62,7 @@ class Linen:
     ignored = IGNORED
     channels_first = False
     misfit: type[InteropError] = VariablesError
+    misfit_advice = "pass the variables that belong to this module"
 
     def __init__(self, *, training: bool = False) -> None:
         self._mode = {"deterministic": not training, "use_running_average": not training}
