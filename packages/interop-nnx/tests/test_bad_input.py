@@ -84,7 +84,7 @@ def linear(**options: Any) -> nnx.Linear:
 def test_no_model_of_nnx(model: Any, reason: str) -> None:
     with pytest.raises(NotAModelError, match=reason) as info:
         from_nnx(model)
-    assert "pass an instance of a flax.nnx layer or stack" in str(info.value)
+    assert "pass a layer or a stack of flax.nnx" in str(info.value)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def not_a_model(value: Any, label: str) -> NotAModelError:
         reason = f"got the function {name_of(value)}, not a layer"
     else:
         reason = f"got a {type(value).__module__}.{type(value).__qualname__}"
-    advice = f"pass an instance of a {label} layer or stack"
+    advice = f"pass a layer or a stack of {label}"
     return NotAModelError(problems=[Problem((), "", NotAModelError, reason, advice)])
 
 
