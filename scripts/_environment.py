@@ -300,10 +300,8 @@ def bootstrap_lowest(wanted: str | None = None) -> Path:
         floor,
     ]
     run([uv, *lowest, "--python", inside, wishes], env=env)
-    run(
-        [uv, "pip", "install", "--quiet", "--group", "test", "--group", "oracle", "-r", floor],
-        env=env,
-    )
+    groups = [word for group in ("test", "oracle", "demo") for word in ("--group", group)]
+    run([uv, "pip", "install", "--quiet", *groups, "-r", floor], env=env)
     versions = [line for line in floor.read_text(encoding="utf-8").splitlines() if "==" in line]
     direct = [line for line in versions if line.split("==")[0] in LOWEST_OF_INTEREST]
     say("Ready: {} with {}".format(venv.name, ", ".join(direct)))
