@@ -16,6 +16,13 @@ from .nn import MoveAxis
 from .recipe import Recipe, Size
 
 
+class Widen(Exception):
+    """Sizes turned out to have leading axes that the first layers do not speak of."""
+
+    def __init__(self, leading: tuple[int, ...]) -> None:
+        self.leading = leading
+
+
 class Stream:
     """One example on its way through a model.
 

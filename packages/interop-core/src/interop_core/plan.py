@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .bridge import Bridge, Framework
-from .channels import Stream
+from .channels import Stream, Widen
 from .errors import (
     InteropError,
     MissingShapeError,
@@ -94,13 +94,6 @@ class Plan:
         """The plan itself where it can be carried out; else raise every problem in one error."""
         raise_problems(self.problems)
         return self
-
-
-class _Widen(Exception):
-    """Sizes turned out to have leading axes that the first layers do not speak of."""
-
-    def __init__(self, leading: tuple[int, ...]) -> None:
-        self.leading = leading
 
 
 _NOTHING: Iterable[tuple[str, Any]] = ()
@@ -263,7 +256,7 @@ class Planner:
         if size is None:
             self.stream.guess(tuple(declared))
         elif self.stream.guessed and len(declared) > len(size) and declared[-1:] == size[-1:]:
-            raise _Widen(tuple(declared[: len(declared) - len(size)]))
+            raise Widen(tuple(declared[: len(declared) - len(size)]))
 
     def _unknown(self, place: Any, path: Path, title: str) -> None:
         if self.source.holds_layers(place):
@@ -393,7 +386,7 @@ def _walk(
     planner = Planner(source, target, bridge, stream)
     try:
         root = planner.visit(model, (), stacked=False)
-    except _Widen as widen:
+    except Widen as widen:
         return _walk(model, source, target, bridge, stream.widened(widen.leading))
     if planner.problems and stream.turned:
         other = Planner(source, target, bridge, stream.entering(moved=False))

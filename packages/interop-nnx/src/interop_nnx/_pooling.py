@@ -62,6 +62,8 @@ def _counted(padding: str | Pads, config: Config) -> str | Pads:
 def _is_unpadded(padding: Any) -> bool:
     if isinstance(padding, str):
         return padding.upper() == "VALID"
+    if not isinstance(padding, Sequence):
+        return False  # no padding that nnx takes, which is said of the padding itself
     return not any(any(pair) for pair in padding if isinstance(pair, Sequence))
 
 
