@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
 
 from interop_core import nn
@@ -106,6 +107,24 @@ def _initializer(used: Any, name: str) -> Iso:
     )
 
 
+def _wide(dtype: Any, _: Config) -> Any:
+    """A dtype in which both sides take the statistics of the same numbers.
+
+    NNX rounds the input to a half-precision ``dtype`` before it takes the statistics; the core
+    takes them of the input as it comes.
+    """
+    if dtype is not None and jnp.dtype(dtype).itemsize < 4:
+        raise Refusal(
+            f"dtype={jnp.dtype(dtype).name} rounds the input before the statistics in nnx, and "
+            "after them in the core",
+            "use dtype=None or float32, and cast around the layer",
+        )
+    return dtype
+
+
+WIDE_DTYPE = Iso(_wide, _wide, "=")
+
+
 def _flat(config: Config) -> Layout:
     rank = len(config["in_size"])
     axis = listed(config["feature_axis"])[0] % rank
@@ -169,7 +188,7 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
             Opt("axis_name", "axis_name"),
             Opt("axis_index_groups", "axis_index_groups"),
             Opt("use_fast_variance", "use_fast_variance"),
-            Opt("dtype", "dtype"),
+            Opt("dtype", "dtype", WIDE_DTYPE),
             Given("core", "track_running_stats", True, _tracks, "nnx always keeps them"),
             ignored(
                 "foreign",
@@ -196,6 +215,8 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
             *(several_foreign if spatial == 2 else ()),
         ),
         refusals=(
+            Refused("core", to_core(dtype=jnp.bfloat16), "rounds the input"),
+            Refused("foreign", to_nnx(dtype=jnp.float16), "rounds the input"),
             Refused(
                 "core",
                 to_core(track_running_stats=False, affine=False),
