@@ -30,13 +30,21 @@ LAST_AXIS = iso(lambda dim: -1 if dim is None else dim, lambda axis: axis, "None
 """A ``dim`` of the core, counted on the array as it comes, batch axes and all."""
 
 
-def _example_axis(dim: int | None) -> int:
-    if dim is not None and dim >= 0:
+def _example_axis(dim: int | None, config: Config) -> int:
+    axis = -1 if dim is None else dim
+    if axis >= 0:
         raise Refusal(
             f"axis {dim} is counted from the front, batch axes included, and one example has none",
             "count the axis from the end: dim=-1",
         )
-    return -1 if dim is None else dim
+    example = config["example"]
+    if example is not None and -axis > len(example):
+        raise Refusal(
+            f"axis {dim} of an example of the shape {example} is a batch axis, and one example "
+            "has none",
+            "use an axis of the example",
+        )
+    return axis
 
 
 def _counted_from_the_end(axis: int, config: Config) -> int:
@@ -48,7 +56,7 @@ def _counted_from_the_end(axis: int, config: Config) -> int:
     return axis - len(example)
 
 
-EXAMPLE_AXIS = Iso(lambda dim, _: _example_axis(dim), _counted_from_the_end, "from the end")
+EXAMPLE_AXIS = Iso(_example_axis, _counted_from_the_end, "from the end")
 """A ``dim`` of the core as an axis of one example without batch axes."""
 
 
