@@ -73,4 +73,4 @@ def _bridge_of(model: Any) -> tuple[Bridge, Any]:
         except NotAModelError:
             continue
         return bridge, node
-    raise not_a_model(model, "interop_core.nn, Flax or Equinox")
+    raise not_a_model(model, f"{nn.__name__}, Flax or Equinox")

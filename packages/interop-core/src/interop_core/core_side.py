@@ -34,7 +34,7 @@ class Core:
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no core model."""
         if not isinstance(model, nn.Module):
-            raise not_a_model(model, "interop_core.nn")
+            raise not_a_model(model, nn.__name__)
 
     def key(self, node: Any) -> Hashable:
         """The exact class."""
