@@ -151,3 +151,11 @@ def test_what_is_not_said_of_leading_axes_is_no_problem(framework: str) -> None:
     model = nn.Sequential(nn.Linear(2, 4), nn.MaxPool1d(2), nn.Linear(4, 3))
     x = jax.random.normal(jax.random.key(0), (3, 6, 2))
     np.testing.assert_allclose(call(framework, OUT[framework](model), x), model(x), **CLOSE)
+
+
+@pytest.mark.parametrize("framework", ["nnx", "linen"])
+def test_an_axis_move_is_kept_where_channels_stay_last(framework: str) -> None:
+    model = nn.Sequential(nn.MoveAxis(-2, -1), nn.AvgPool1d(3, 2), nn.MoveAxis(-1, -2))
+    x = jax.random.normal(jax.random.key(0), (2, 4, 9))
+    converted = OUT[framework](nn.Sequential(nn.Conv1d((4, 9), 9, 1), *model.layers))
+    assert call(framework, converted, x).shape == model(x).shape

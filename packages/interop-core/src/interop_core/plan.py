@@ -194,7 +194,9 @@ class Planner:
                 by_hand = isinstance(recipe.entry, LayerMapping)
                 for tie in self._ties.check(holders, path, inside=not by_hand):
                     self._note(path, title, tie, UnsupportedStructureError)
-                node.absorbed = self.stream.absorbs(recipe, self.outward)
+                node.absorbed = self.bridge.channels_first and self.stream.absorbs(
+                    recipe, self.outward
+                )
                 if not node.absorbed:
                     self._meet(recipe, node)
                 self._advance(recipe, path, title, node.absorbed)
