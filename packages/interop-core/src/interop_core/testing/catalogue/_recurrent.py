@@ -1,0 +1,7 @@
+"""Rows of recurrent cells."""
+
+from __future__ import annotations
+
+from ._row import Row
+
+ROWS: tuple[Row, ...] = ()
