@@ -21,7 +21,7 @@ from interop_core.testing import quick_compilation
 from interop_core.testing.catalogue import ROWS, Row
 
 
-def rows(keep: Callable[[Row], bool] = lambda row: True) -> Any:
+def rows(keep: Callable[[Row], bool] = lambda row: True) -> pytest.MarkDecorator:
     """Parametrize a test over the rows that it is about."""
     return pytest.mark.parametrize("row", [row for row in ROWS if keep(row)], ids=str)
 
@@ -120,7 +120,7 @@ def weighed(tree: Any) -> Any:
     return sum(jnp.sum(x * jnp.cos(jnp.arange(x.size).reshape(x.shape))) for x in floating(tree))
 
 
-# -- against the published layer ---------------------------------------------------------------------
+# -- against the published layer -------------------------------------------------------------------
 
 
 @rows(comparable)
@@ -185,7 +185,7 @@ def test_takes_half_precision_as_the_published_layer_does(row: Row, dtype: str) 
         agree(mine, theirs, 2**-5 if dtype == "bfloat16" else 2**-8)
 
 
-# -- what a layer is ---------------------------------------------------------------------------------
+# -- what a layer is -------------------------------------------------------------------------------
 
 
 @rows()
@@ -240,13 +240,13 @@ def test_is_copied_whole(row: Row) -> None:
     with settings(row):
         layer = built(row)
         arguments = row.arguments()
-        structure = jax.tree.structure(layer)
+        structure = structure_of(layer)
         copies = [copy.deepcopy(layer), jax.tree.map(lambda x: x, layer)]
         copies.append(pickle.loads(pickle.dumps(layer)) if picklable(layer) else copies[0])
         random.seed(1)
         expected = layer(*arguments)
         for other in copies:
-            assert jax.tree.structure(other) == structure
+            assert structure_of(other) == structure
             random.seed(1)
             agree(other(*arguments), expected, 0.0)
 
@@ -262,7 +262,12 @@ def picklable(layer: Any) -> bool:
     return True
 
 
-# -- under the transformations of JAX ----------------------------------------------------------------
+# -- under the transformations of JAX --------------------------------------------------------------
+
+
+def structure_of(tree: Any) -> Any:
+    """All of a pytree but its leaves."""
+    return jax.tree.structure(tree)
 
 
 def stepped(layer: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -279,7 +284,7 @@ def test_computes_the_same_compiled(row: Row) -> None:
         output, after = jax.jit(stepped)(layer, *arguments)
         assert jax.tree.map(describe, shapes) == jax.tree.map(describe, output)
         agree(output, layer(*arguments), row.tolerance)
-        assert jax.tree.structure(after) == jax.tree.structure(layer)
+        assert structure_of(after) == structure_of(layer)
         agree(graph.leaves(after), graph.leaves(layer), row.tolerance)
 
 
