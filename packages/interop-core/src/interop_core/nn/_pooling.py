@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
-from . import init
-from ._module import Module
 from ._parameters import as_array
+from ._spatial import Spatial
 from ._window import Padding, Pads, output_lengths, padding_of, pads, per_axis
 
-__all__ = ["AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d"]
+__all__ = [
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "SlidingWindow",
+]
 
 Shape = tuple[int, ...]
 
 
-class _Pool(Module):
-    """A window that slides over the last ``spatial`` axes, the channel axis left out."""
+class SlidingWindow(Spatial):
+    """A window that slides along the spatial axes.
 
-    spatial: ClassVar[int]
+    Args:
+        kernel_size: length of the window, one for all axes or one per axis.
+        stride: step of the window, likewise; None for ``kernel_size``.
+        padding: any form that `padding_of` reads.
+        channel_axis: as for `Spatial`.
+        name: a label for the user.
+        in_size: shape of one example, where it is known.
+    """
 
     padding: Padding
 
@@ -37,40 +50,14 @@ class _Pool(Module):
         padding: Any,
         channel_axis: int | None,
         name: str | None,
-        in_size: Sequence[int] | None,
+        in_size: int | Sequence[int] | None,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(channel_axis, name)
         n = self.spatial
         self.kernel_size = per_axis(kernel_size, n, "kernel_size")
         self.stride = self.kernel_size if stride is None else per_axis(stride, n, "stride")
         self.padding = padding_of(padding, n)
-        self.channel_axis = None if channel_axis is None else operator.index(channel_axis)
-        if in_size is not None:
-            self.in_size = init.to_size(in_size)
-            self.out_size = self.output_size(self.in_size)
-
-    def _axes(self, shape: Shape) -> Shape:
-        """Find the axes that the window moves along."""
-        rank = len(shape)
-        axes = list(range(rank))
-        channel = self.channel_axis
-        if channel is not None and -rank <= channel < rank:
-            del axes[channel]
-        elif channel is not None:
-            raise ValueError(
-                f"{type(self).__name__} has its channels on axis {channel}, which an input of "
-                f"shape {shape} does not have."
-            )
-        if len(axes) < self.spatial:
-            raise self._too_few(shape)
-        return tuple(axes[-self.spatial :])
-
-    def _too_few(self, shape: Shape) -> ValueError:
-        """Say which axes an input lacks."""
-        channel = "" if self.channel_axis is None else " and a channel axis"
-        return ValueError(
-            f"{type(self).__name__} needs {self.spatial} spatial axes{channel}, got shape {shape}."
-        )
+        self._fit(in_size)
 
     def _window(self, shape: Shape) -> tuple[Shape, Shape, Pads]:
         """Give window, stride and padding for every axis of an input."""
@@ -92,13 +79,11 @@ class _Pool(Module):
         Raises:
             ValueError: if axes are missing, or the window does not fit once.
         """
-        shape = (1, *in_size)
-        if len(in_size) < self.spatial + (self.channel_axis is not None):
-            raise self._too_few(tuple(in_size))
+        shape = self._example(in_size)
         return output_lengths(shape, *self._window(shape))[1:]
 
 
-class _MaxPool(_Pool):
+class _MaxPool(SlidingWindow):
     """The largest entry of each window."""
 
     def __init__(
@@ -109,7 +94,7 @@ class _MaxPool(_Pool):
         channel_axis: int | None = -1,
         return_indices: bool = False,
         name: str | None = None,
-        in_size: Sequence[int] | None = None,
+        in_size: int | Sequence[int] | None = None,
     ) -> None:
         self.return_indices = bool(return_indices)
         super().__init__(kernel_size, stride, padding, channel_axis, name, in_size)
@@ -134,7 +119,7 @@ class _MaxPool(_Pool):
         return lax.reduce_window(x, _lowest(x.dtype), lax.max, *window)
 
 
-class _AvgPool(_Pool):
+class _AvgPool(SlidingWindow):
     """The mean of each window."""
 
     def __init__(
@@ -144,7 +129,7 @@ class _AvgPool(_Pool):
         padding: Any = "VALID",
         channel_axis: int | None = -1,
         name: str | None = None,
-        in_size: Sequence[int] | None = None,
+        in_size: int | Sequence[int] | None = None,
         *,
         count_include_pad: bool = False,
     ) -> None:
