@@ -65,7 +65,8 @@ from ._module import ElementWiseBlock, Module
 from ._normalization import LayerNorm, RMSNorm
 from ._param import Const, Param
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
-from ._recurrent import LSTMCell, RNNCell
+from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
+from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
 from ._regularization import L1Reg, L2Reg, Regularization
 from ._sequential import Sequential
 from ._transform import IdentityT, SoftplusT, Transform
@@ -118,8 +119,12 @@ __all__ = [
     "LayerNorm",
     "RMSNorm",
     # recurrence
+    "GRUCell",
     "LSTMCell",
+    "MGUCell",
     "RNNCell",
+    "URLSTMCell",
+    "ValinaRNNCell",
     # activation layers
     "ELU",
     "GELU",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 from jax import numpy as jnp
@@ -14,7 +14,7 @@ from ._linear import Linear
 from ._module import Module
 from ._parameters import as_array, remembered
 
-__all__ = ["LSTMCell", "RNNCell"]
+__all__ = ["Activation", "HiddenCell", "LSTMCell", "RNNCell", "ValinaRNNCell", "find_activation"]
 
 Activation = str | Callable[[jax.Array], jax.Array]
 
@@ -22,7 +22,7 @@ _KERNEL = init.XavierNormal()
 _ZERO = init.ZeroInit()
 
 
-def _function(activation: Activation, what: str) -> Callable[[Any], jax.Array]:
+def find_activation(activation: Activation, what: str) -> Callable[[Any], jax.Array]:
     """Find an activation function by name; pass a function on.
 
     Raises:
@@ -52,7 +52,188 @@ class RNNCell(Module):
     """
 
 
-class LSTMCell(RNNCell):
+class HiddenCell(RNNCell):
+    """The base class of the cells whose hidden states are vectors of one length.
+
+    A subclass names its states in ``hidden`` and makes its parameters after this constructor.
+
+    Args:
+        num_in: number of input features.
+        num_out: number of units.
+        state_init: initializer of every hidden state.
+        activation: name of a function of this package, or a function.
+        name: a label for the user.
+
+    Raises:
+        ValueError: if a number of features is no integer, or there is no activation function of a
+            name.
+        TypeError: if the activation is neither a name nor a function.
+    """
+
+    hidden: ClassVar[tuple[str, ...]] = ("h",)
+    h: State[jax.Array]
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        state_init: Any,
+        activation: Activation,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.in_size, self.out_size = num_in, num_out
+        if len(self.in_size) != 1 or len(self.out_size) != 1:
+            raise ValueError(
+                f"{type(self).__name__} takes numbers of features, not shapes: got {num_in} and "
+                f"{num_out}."
+            )
+        self.num_in, self.num_out = self.in_size[0], self.out_size[0]
+        find_activation(activation, "activation")
+        self.state_init = state_init
+        self.activation = activation
+
+    def init_state(self, batch_size: int | None = None, **kwargs: Any) -> None:
+        """Make the hidden states.
+
+        Args:
+            batch_size: length of their leading axis; None for none.
+            **kwargs: ignored, so that one call can serve layers of many kinds.
+        """
+        for key in self.hidden:
+            setattr(self, key, HiddenState(self._initial(batch_size)))
+
+    def reset_state(self, batch_size: int | None = None, **kwargs: Any) -> None:
+        """Set the hidden states back to initial values, for any batch size.
+
+        Args:
+            batch_size: length of their leading axis; None for none.
+            **kwargs: ignored.
+
+        Raises:
+            AttributeError: if they were never made.
+        """
+        self._check_states()
+        for key in self.hidden:
+            getattr(self, key).value = self._initial(batch_size)
+
+    def _initial(self, batch_size: int | None) -> Any:
+        """Make the initial value of one state."""
+        return init.param(self.state_init, (self.num_out,), batch_size)
+
+    def _check_states(self) -> None:
+        """Refuse to go on without states."""
+        if not all(key in self.__dict__ for key in self.hidden):
+            states = "states " if len(self.hidden) > 1 else "state "
+            raise AttributeError(
+                f"This {type(self).__name__} has no {states}{' and '.join(sorted(self.hidden))} "
+                "yet: call init_state(batch_size), or init_all_states(model, batch_size) on the "
+                "whole model."
+            )
+
+    def _checked(self, x: Any) -> jax.Array:
+        """Make an array of the input, and refuse what does not fit the cell or its states."""
+        self._check_states()
+        array = as_array(x)
+        h = self.h.value
+        if array.shape[:-1] != h.shape[:-1] or array.shape[-1:] != self.in_size:
+            self.output_size(array.shape[-1:])
+            raise ValueError(
+                f"The input has shape {array.shape} and the state {h.shape}: their leading axes "
+                "must agree. init_state(batch_size) or reset_state(batch_size) makes states that "
+                "fit."
+            )
+        return array
+
+    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Give ``(num_out,)``.
+
+        Args:
+            in_size: shape of one example.
+
+        Raises:
+            ValueError: if it is not ``(num_in,)``.
+        """
+        if tuple(in_size) != self.in_size:
+            raise ValueError(
+                f"{type(self).__name__} takes one step of {self.num_in} features at a time; got "
+                f"shape {tuple(in_size)}."
+            )
+        return (self.num_out,)
+
+
+class ValinaRNNCell(HiddenCell):
+    """The plain recurrent cell: ``h' = a([x, h] @ W + b)`` with an activation ``a``.
+
+    The kernel ``W`` of shape ``(num_in + num_out, num_out)`` and the bias are those of the linear
+    layer in the attribute ``W``. The state ``h`` of shape ``(batch, num_out)``, or ``(num_out,)``
+    without a batch, is made by `init_state`. (The class is spelled as in `brainstate`.)
+
+    Args:
+        num_in: number of input features.
+        num_out: number of units.
+        state_init: initializer of ``h``.
+        w_init: initializer of the kernel.
+        b_init: initializer of the bias; None for no bias.
+        activation: name of a function of this package, or a function.
+        name: a label for the user.
+        dtype: what input, ``h`` and parameters are cast to for the product, and thereby the dtype
+            of the new ``h``. None: as `jax.numpy` promotes them.
+
+    Raises:
+        ValueError: if a number of features is no integer, or there is no activation function of a
+            name.
+        TypeError: if the activation is neither a name nor a function.
+
+    Example:
+        >>> cell = ValinaRNNCell(3, 5)
+        >>> cell.init_state(2)
+        >>> cell(jnp.ones((2, 3))).shape
+        (2, 5)
+        >>> cell.h.value.shape, cell.W.weight.value["weight"].shape
+        ((2, 5), (8, 5))
+    """
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        state_init: Any = _ZERO,
+        w_init: Any = _KERNEL,
+        b_init: Any = _ZERO,
+        activation: Activation = "relu",
+        name: str | None = None,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_in, num_out, state_init, activation, name)
+        self.w_init = remembered(w_init)
+        self.b_init = remembered(b_init)
+        self.dtype = dtype
+        self.W = Linear(
+            self.num_in + self.num_out, self.num_out, w_init=w_init, b_init=b_init, dtype=dtype
+        )
+
+    def update(self, x: jax.Array) -> jax.Array:
+        """Advance by one step.
+
+        Args:
+            x: input of shape ``(batch, num_in)``, or ``(num_in,)`` where the state has no batch.
+
+        Returns:
+            The new ``h``.
+
+        Raises:
+            AttributeError: if there is no state yet.
+            ValueError: if ``x`` does not fit the cell or its state.
+        """
+        x = self._checked(x)
+        activate = find_activation(self.activation, "activation")
+        self.h.value = activate(self.W(jnp.concatenate([x, self.h.value], axis=-1)))
+        return self.h.value
+
+
+class LSTMCell(HiddenCell):
     """A long short-term memory cell.
 
     With the product ``z = [x, h] @ W + b`` of shape ``(..., 4 * num_out)``, split into four blocks
@@ -94,7 +275,7 @@ class LSTMCell(RNNCell):
         ((2, 5), (8, 20))
     """
 
-    h: State[jax.Array]
+    hidden = ("c", "h")
     c: State[jax.Array]
 
     def __init__(
@@ -111,73 +292,16 @@ class LSTMCell(RNNCell):
         gate_activation: Activation = "sigmoid",
         dtype: Any = None,
     ) -> None:
-        super().__init__(name=name)
-        self.in_size, self.out_size = num_in, num_out
-        if len(self.in_size) != 1 or len(self.out_size) != 1:
-            raise ValueError(
-                f"LSTMCell takes numbers of features, not shapes: got {num_in} and {num_out}."
-            )
-        self.num_in, self.num_out = self.in_size[0], self.out_size[0]
-        _function(activation, "activation")
-        _function(gate_activation, "gate_activation")
+        super().__init__(num_in, num_out, state_init, activation, name)
+        find_activation(gate_activation, "gate_activation")
         self.w_init = remembered(w_init)
         self.b_init = remembered(b_init)
-        self.state_init = state_init
-        self.activation = activation
         self.forget_bias = forget_bias
         self.gate_activation = gate_activation
         self.dtype = dtype
         self.W = Linear(
             self.num_in + self.num_out, 4 * self.num_out, w_init=w_init, b_init=b_init, dtype=dtype
         )
-
-    def init_state(self, batch_size: int | None = None, **kwargs: Any) -> None:
-        """Make ``c`` and ``h``.
-
-        Args:
-            batch_size: length of their leading axis; None for none.
-            **kwargs: ignored, so that one call can serve layers of many kinds.
-        """
-        self.c = HiddenState(init.param(self.state_init, (self.num_out,), batch_size))
-        self.h = HiddenState(init.param(self.state_init, (self.num_out,), batch_size))
-
-    def reset_state(self, batch_size: int | None = None, **kwargs: Any) -> None:
-        """Set ``c`` and ``h`` back to initial values, for any batch size.
-
-        Args:
-            batch_size: length of their leading axis; None for none.
-            **kwargs: ignored.
-
-        Raises:
-            AttributeError: if they were never made.
-        """
-        self._check_states()
-        self.c.value = init.param(self.state_init, (self.num_out,), batch_size)
-        self.h.value = init.param(self.state_init, (self.num_out,), batch_size)
-
-    def _check_states(self) -> None:
-        """Refuse to go on without states."""
-        if "h" not in self.__dict__ or "c" not in self.__dict__:
-            raise AttributeError(
-                "This LSTMCell has no states h and c yet: call init_state(batch_size), or "
-                "init_all_states(model, batch_size) on the whole model."
-            )
-
-    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """Give ``(num_out,)``.
-
-        Args:
-            in_size: shape of one example.
-
-        Raises:
-            ValueError: if it is not ``(num_in,)``.
-        """
-        if tuple(in_size) != self.in_size:
-            raise ValueError(
-                f"LSTMCell takes one step of {self.num_in} features at a time; got shape "
-                f"{tuple(in_size)}."
-            )
-        return (self.num_out,)
 
     def update(self, x: jax.Array) -> jax.Array:
         """Advance by one step.
@@ -192,17 +316,10 @@ class LSTMCell(RNNCell):
             AttributeError: if there are no states yet.
             ValueError: if ``x`` does not fit the cell or its states.
         """
-        self._check_states()
-        x = as_array(x)
+        x = self._checked(x)
         h, c = self.h.value, self.c.value
-        if x.shape[:-1] != h.shape[:-1] or x.shape[-1:] != self.in_size:
-            self.output_size(x.shape[-1:])
-            raise ValueError(
-                f"The input has shape {x.shape} and the state {h.shape}: their leading axes must "
-                "agree. init_state(batch_size) or reset_state(batch_size) makes states that fit."
-            )
-        gate = _function(self.gate_activation, "gate_activation")
-        activate = _function(self.activation, "activation")
+        gate = find_activation(self.gate_activation, "gate_activation")
+        activate = find_activation(self.activation, "activation")
         i, g, f, o = jnp.split(self.W(jnp.concatenate([x, h], axis=-1)), 4, axis=-1)
         c = gate(f + self.forget_bias) * c + gate(i) * activate(g)
         h = gate(o) * activate(c)

@@ -4,4 +4,106 @@ from __future__ import annotations
 
 from ._row import Row
 
-ROWS: tuple[Row, ...] = ()
+_OURS = "the published cell has no such option"
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "ValinaRNNCell",
+        lambda nn: nn.ValinaRNNCell(3, 4),
+        ((2, 3),),
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "ValinaRNNCell",
+        lambda nn: nn.ValinaRNNCell(3, 4, nn.init.Constant(0.5), activation="tanh", b_init=None),
+        ((2, 3),),
+        "tanh, no bias, initial state",
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "LSTMCell",
+        lambda nn: nn.LSTMCell(3, 4),
+        ((2, 3),),
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "LSTMCell",
+        lambda nn: nn.LSTMCell(
+            3, 4, b_init=None, state_init=nn.init.Constant(0.5), activation="softplus"
+        ),
+        ((2, 3),),
+        "softplus, no bias, initial state",
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "LSTMCell",
+        lambda nn: nn.LSTMCell(3, 4, forget_bias=0.0, gate_activation="hard_sigmoid"),
+        ((2, 3),),
+        "forget_bias, gate_activation",
+        batch=2,
+        steps=3,
+        differs=_OURS,
+    ),
+    Row(
+        "GRUCell",
+        lambda nn: nn.GRUCell(3, 4),
+        ((2, 3),),
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "GRUCell",
+        lambda nn: nn.GRUCell(
+            3, 4, b_init=None, state_init=nn.init.Constant(0.5), activation="softplus"
+        ),
+        ((2, 3),),
+        "softplus, no bias, initial state",
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "GRUCell",
+        lambda nn: nn.GRUCell(3, 4, reset_after=True),
+        ((2, 3),),
+        "reset_after",
+        batch=2,
+        steps=3,
+        differs=_OURS,
+    ),
+    Row(
+        "MGUCell",
+        lambda nn: nn.MGUCell(3, 4),
+        ((2, 3),),
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "MGUCell",
+        lambda nn: nn.MGUCell(
+            3, 4, b_init=None, state_init=nn.init.Constant(0.5), activation="softplus"
+        ),
+        ((2, 3),),
+        "softplus, no bias, initial state",
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "URLSTMCell",
+        lambda nn: nn.URLSTMCell(3, 4),
+        ((2, 3),),
+        batch=2,
+        steps=3,
+    ),
+    Row(
+        "URLSTMCell",
+        lambda nn: nn.URLSTMCell(3, 4, state_init=nn.init.Constant(0.5), activation="softplus"),
+        ((2, 3),),
+        "softplus, initial state",
+        batch=2,
+        steps=3,
+    ),
+)
