@@ -17,12 +17,20 @@ from ._activations import (
     Softplus,
     Tanh,
 )
+from ._adaptive_pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
 from ._batch_norm import BatchNorm0d, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ._collective import call_all_fns, call_order, init_all_states, reset_all_states
 from ._conv import Conv1d, Conv2d, Conv3d
 from ._dropout import Dropout
 from ._embedding import Embedding
-from ._flatten import Flatten, MoveAxis
+from ._flatten import Flatten, MoveAxis, Unflatten
 from ._functional import (
     celu,
     elu,
@@ -61,8 +69,28 @@ from ._functional import (
 )
 from ._group_norm import GroupNorm
 from ._linear import Linear
+from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from ._module import ElementWiseBlock, Module
 from ._normalization import LayerNorm, RMSNorm
+from ._padding import (
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
+from ._padding_repeating import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+)
 from ._param import Const, Param
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
@@ -70,6 +98,7 @@ from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
 from ._regularization import L1Reg, L2Reg, Regularization
 from ._sequential import Sequential
 from ._transform import IdentityT, SoftplusT, Transform
+from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
     # base
@@ -98,14 +127,43 @@ __all__ = [
     "Conv2d",
     "Conv3d",
     # pooling and shape
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Flatten",
     "MoveAxis",
+    "Unflatten",
+    # padding
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     # embedding
     "Embedding",
     # dropout

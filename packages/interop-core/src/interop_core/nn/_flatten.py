@@ -1,10 +1,11 @@
-"""Layers that only rearrange axes: `Flatten` and `MoveAxis`."""
+"""Layers that only rearrange entries: `Flatten`, `Unflatten` and `MoveAxis`."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax import numpy as jnp
@@ -12,7 +13,7 @@ from jax import numpy as jnp
 from . import init
 from ._module import Module
 
-__all__ = ["Flatten", "MoveAxis"]
+__all__ = ["Flatten", "MoveAxis", "Unflatten"]
 
 
 class Flatten(Module):
@@ -71,19 +72,15 @@ class Flatten(Module):
                 the layer.
         """
         shape = tuple(in_size)
-        expected = self.in_size
-        if expected is None:
-            return self._joined(shape)
-        split = len(shape) - len(expected)
-        if split < 0 or shape[split:] != expected:
-            raise ValueError(f"Flatten(in_size={expected}) got an input of shape {shape}.")
-        return shape[:split] + self._joined(expected)
+        split = _batch_axes(self, shape)
+        return shape[:split] + self._joined(shape[split:])
 
-    def update(self, x: jax.Array) -> jax.Array:
+    def update(self, x: Any) -> Any:
         """Join the axes.
 
         Args:
-            x: the input, with any number of batch axes where the layer has an ``in_size``.
+            x: array or quantity, with any number of batch axes where the layer has an
+                ``in_size``.
 
         Returns:
             The same entries in the same order.
@@ -91,7 +88,104 @@ class Flatten(Module):
         Raises:
             ValueError: as `output_size`.
         """
-        return jnp.reshape(x, self.output_size(jnp.shape(x)))
+        shape = self.output_size(jnp.shape(x))
+        # A quantity is a pytree around its array: mapped over, it keeps its unit.
+        return jax.tree.map(lambda array: jnp.reshape(array, shape), x)
+
+
+class Unflatten(Module):
+    """Split one axis into several, the last of them varying fastest: the inverse of `Flatten`.
+
+    With ``in_size`` the axis counts within one example of that shape, and whatever stands in front
+    of it is batch. Without ``in_size`` it counts within the whole input, batch axes included.
+
+    Args:
+        axis: the axis to split.
+        sizes: lengths of the axes to make of it, a tuple or list; -1 once, for the length that is
+            left over.
+        name: a label for the user.
+        in_size: shape of one example.
+
+    Raises:
+        TypeError: if ``sizes`` is no sequence of integers.
+        ValueError: if -1 is there more than once or a length is below it, or if ``in_size`` lacks
+            the axis or has another number of entries along it.
+
+    Example:
+        >>> Unflatten(0, (2, -1), in_size=(6, 4))(jnp.ones((5, 6, 4))).shape
+        (5, 2, 3, 4)
+        >>> Unflatten(-1, (2, 2)).output_size((6, 4))
+        (6, 2, 2)
+    """
+
+    def __init__(
+        self,
+        axis: int,
+        sizes: Sequence[int],
+        name: str | None = None,
+        in_size: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.axis = operator.index(axis)
+        self.sizes = _sizes(sizes)
+        if in_size is not None:
+            self.in_size = init.to_size(in_size)
+            self.out_size = self._split(self.in_size)
+
+    def _split(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape after splitting, the axis counted within ``shape``."""
+        rank = len(shape)
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"Unflatten(axis={self.axis}, sizes={self.sizes}) does not fit shape {shape}: "
+                f"there is no such axis."
+            )
+        axis = self.axis % rank
+        known = math.prod(size for size in self.sizes if size != -1)
+        left = shape[axis] // max(known, 1) if -1 in self.sizes else 1
+        # Into lengths of which one is 0, any number could be left over.
+        if known * left != shape[axis] or (-1 in self.sizes and not known):
+            raise ValueError(
+                f"Unflatten(axis={self.axis}, sizes={self.sizes}) does not fit shape {shape}: "
+                f"{shape[axis]} entries cannot be split in that way."
+            )
+        return (
+            *shape[:axis],
+            *(left if size == -1 else size for size in self.sizes),
+            *shape[axis + 1 :],
+        )
+
+    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape after splitting.
+
+        Args:
+            in_size: shape of the input; where the layer has an ``in_size``, more axes may stand in
+                front of it.
+
+        Raises:
+            ValueError: if the shape lacks the axis or has another number of entries along it, or
+                does not end in the ``in_size`` of the layer.
+        """
+        shape = tuple(in_size)
+        split = _batch_axes(self, shape)
+        return shape[:split] + self._split(shape[split:])
+
+    def update(self, x: Any) -> Any:
+        """Split the axis.
+
+        Args:
+            x: array or quantity, with any number of batch axes where the layer has an
+                ``in_size``.
+
+        Returns:
+            The same entries in the same order.
+
+        Raises:
+            ValueError: as `output_size`.
+        """
+        shape = self.output_size(jnp.shape(x))
+        # A quantity is a pytree around its array: mapped over, it keeps its unit.
+        return jax.tree.map(lambda array: jnp.reshape(array, shape), x)
 
 
 class MoveAxis(Module):
@@ -157,11 +251,11 @@ class MoveAxis(Module):
             order.insert(destination + rank, source)
         return tuple(in_size[axis] for axis in order)
 
-    def update(self, x: jax.Array) -> jax.Array:
+    def update(self, x: Any) -> Any:
         """Move the axes.
 
         Args:
-            x: the input, with any number of batch axes.
+            x: array or quantity, with any number of batch axes.
 
         Returns:
             The same entries in the new order of axes.
@@ -170,7 +264,42 @@ class MoveAxis(Module):
             ValueError: as `output_size`.
         """
         self.output_size(jnp.shape(x))
-        return jnp.moveaxis(x, self.source, self.destination)
+        return jax.tree.map(lambda array: jnp.moveaxis(array, self.source, self.destination), x)
+
+
+def _batch_axes(layer: Module, shape: tuple[int, ...]) -> int:
+    """Count the axes of an input in front of the layer's ``in_size``; none where it has none.
+
+    Raises:
+        ValueError: if the input does not end in the ``in_size``.
+    """
+    expected = layer.in_size
+    if expected is None:
+        return 0
+    count = len(shape) - len(expected)
+    if count < 0 or shape[count:] != expected:
+        raise ValueError(
+            f"{type(layer).__name__}(in_size={expected}) got an input of shape {shape}."
+        )
+    return count
+
+
+def _sizes(sizes: Any) -> tuple[int, ...]:
+    """Check the lengths that an axis is split into.
+
+    Raises:
+        TypeError: if they are no sequence of integers.
+        ValueError: if -1 is there more than once, or a length is below it.
+    """
+    if not isinstance(sizes, Sequence) or not all(hasattr(size, "__index__") for size in sizes):
+        raise TypeError(f"sizes must be a tuple or list of integers, got {sizes!r}.")
+    given = tuple(map(operator.index, sizes))
+    if given.count(-1) > 1 or any(size < -1 for size in given):
+        raise ValueError(
+            f"sizes must be lengths, with -1 at most once for the one that is left over, "
+            f"got {sizes!r}."
+        )
+    return given
 
 
 def _entries(axes: int | tuple[int, ...]) -> tuple[int, ...]:
