@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from . import init
 from ._activations import (
+    CELU,
     ELU,
     GELU,
     SELU,
     Identity,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
+    LogSigmoid,
+    Mish,
     Sigmoid,
     SiLU,
-    Softmax,
     Softplus,
+    Softsign,
     Tanh,
+    Tanhshrink,
+)
+from ._activations_axis import GLU, LogSoftmax, Softmax, Softmax2d, Softmin
+from ._activations_piecewise import (
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
 )
 from ._adaptive_pooling import (
     AdaptiveAvgPool1d,
@@ -97,6 +112,7 @@ from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
 from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
 from ._regularization import L1Reg, L2Reg, Regularization
 from ._sequential import Sequential
+from ._spike_bitwise import SpikeBitwise
 from ._transform import IdentityT, SoftplusT, Transform
 from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
@@ -184,18 +200,36 @@ __all__ = [
     "URLSTMCell",
     "ValinaRNNCell",
     # activation layers
+    "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "RReLU",
     "ReLU",
+    "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
+    "Softshrink",
+    "Softsign",
+    "SpikeBitwise",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     # activation functions
     "celu",
     "elu",

@@ -1,4 +1,4 @@
-"""Activation layers: the functions of `_functional` in the form of layers."""
+"""Smooth activation layers: functions of `_functional`, element by element, as layers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from . import _functional as F
 from ._module import ElementWiseBlock
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "SELU",
     "Identity",
-    "LeakyReLU",
-    "LogSoftmax",
-    "ReLU",
+    "LogSigmoid",
+    "Mish",
     "SiLU",
     "Sigmoid",
-    "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
 ]
 
 
@@ -38,42 +39,6 @@ class Identity(ElementWiseBlock):
     def update(self, x: ArrayLike) -> ArrayLike:
         """Return ``x``."""
         return x
-
-
-class ReLU(ElementWiseBlock):
-    """Rectify: ``y = max(x, 0)``.
-
-    Args:
-        name: a label for the user.
-
-    Example:
-        >>> ReLU()(jax.numpy.array([-1.0, 2.0])).tolist()
-        [0.0, 2.0]
-    """
-
-    def update(self, x: ArrayLike) -> jax.Array:
-        """Compute ``max(x, 0)``."""
-        return F.relu(x)
-
-
-class LeakyReLU(ElementWiseBlock):
-    """Let a little through below zero: ``y = x`` where ``x >= 0``, else ``negative_slope * x``.
-
-    Args:
-        negative_slope: the slope below zero.
-
-    Example:
-        >>> LeakyReLU(0.5)(jax.numpy.array([-1.0, 2.0])).tolist()
-        [-0.5, 2.0]
-    """
-
-    def __init__(self, negative_slope: float = 1e-2) -> None:
-        super().__init__()
-        self.negative_slope = negative_slope
-
-    def update(self, x: ArrayLike) -> jax.Array:
-        """Compute ``x`` or ``negative_slope * x``."""
-        return F.leaky_relu(x, self.negative_slope)
 
 
 class ELU(ElementWiseBlock):
@@ -94,6 +59,35 @@ class ELU(ElementWiseBlock):
     def update(self, x: ArrayLike) -> jax.Array:
         """Compute ``x`` or ``alpha * (exp(x) - 1)``."""
         return F.elu(x, self.alpha)
+
+
+class CELU(ElementWiseBlock):
+    """Saturate below zero, with a slope of 1 at zero.
+
+    ``y = x`` where ``x > 0``, else ``alpha * (exp(x / alpha) - 1)``.
+
+    The slope is 1 on both sides of 0, whatever ``alpha`` is; that of `ELU` is not.
+
+    Args:
+        alpha: minus the limit at minus infinity.
+
+    Raises:
+        ValueError: if ``alpha`` is 0.
+
+    Example:
+        >>> CELU(2.0)(jax.numpy.array([-100.0, 2.0])).tolist()
+        [-2.0, 2.0]
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        if alpha == 0:
+            raise ValueError("CELU divides by alpha, which must not be 0.")
+        self.alpha = alpha
+
+    def update(self, x: ArrayLike) -> jax.Array:
+        """Compute ``x`` or ``alpha * (exp(x / alpha) - 1)``."""
+        return F.celu(x, self.alpha)
 
 
 class SELU(ElementWiseBlock):
@@ -197,49 +191,65 @@ class Softplus(ElementWiseBlock):
         return F.softplus(x)
 
 
-class Softmax(ElementWiseBlock):
-    """Make weights that sum to 1 along an axis: ``y = exp(x) / sum(exp(x))``.
+class Softsign(ElementWiseBlock):
+    """Squash to (-1, 1), slowly: ``y = x / (1 + |x|)``.
 
     Args:
-        dim: the axis, counted in the array given, batch axis included. None is the last axis,
-            whatever the number of axes.
-
-    Raises:
-        ValueError: when called on an array that does not have the axis.
+        name: a label for the user.
 
     Example:
-        >>> Softmax()(jax.numpy.zeros((3, 2))).tolist()[0]
-        [0.5, 0.5]
+        >>> float(Softsign()(1.0))
+        0.5
     """
 
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
     def update(self, x: ArrayLike) -> jax.Array:
-        """Compute the softmax along ``dim``."""
-        return F.softmax(x, -1 if self.dim is None else self.dim)
+        """Compute ``x / (1 + |x|)``."""
+        return F.soft_sign(x)
 
 
-class LogSoftmax(ElementWiseBlock):
-    """Take the logarithm of `Softmax`: ``y = x - logsumexp(x)``.
+class LogSigmoid(ElementWiseBlock):
+    """Take the logarithm of `Sigmoid`: ``y = -log(1 + exp(-x))``.
 
     Args:
-        dim: the axis, counted in the array given, batch axis included. None is the last axis,
-            whatever the number of axes.
-
-    Raises:
-        ValueError: when called on an array that does not have the axis.
+        name: a label for the user.
 
     Example:
-        >>> bool(LogSoftmax()(jax.numpy.zeros(2))[0] == -jax.numpy.log(2.0))
-        True
+        >>> round(float(LogSigmoid()(0.0)), 4)
+        -0.6931
     """
 
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
+    def update(self, x: ArrayLike) -> jax.Array:
+        """Compute ``-log(1 + exp(-x))``."""
+        return F.log_sigmoid(x)
+
+
+class Mish(ElementWiseBlock):
+    """Weigh by a squashed rectifier: ``y = x * tanh(log(1 + exp(x)))``.
+
+    Args:
+        name: a label for the user.
+
+    Example:
+        >>> round(float(Mish()(1.0)), 4)
+        0.8651
+    """
 
     def update(self, x: ArrayLike) -> jax.Array:
-        """Compute the logarithm of the softmax along ``dim``."""
-        return F.log_softmax(x, -1 if self.dim is None else self.dim)
+        """Compute ``x * tanh(log(1 + exp(x)))``."""
+        return F.mish(x)
+
+
+class Tanhshrink(ElementWiseBlock):
+    """Keep what `Tanh` cuts off: ``y = x - tanh(x)``.
+
+    Args:
+        name: a label for the user.
+
+    Example:
+        >>> round(float(Tanhshrink()(1.0)), 4)
+        0.2384
+    """
+
+    def update(self, x: ArrayLike) -> jax.Array:
+        """Compute ``x - tanh(x)``."""
+        return F.tanh_shrink(x)
