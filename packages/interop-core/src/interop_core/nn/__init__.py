@@ -42,8 +42,21 @@ from ._adaptive_pooling import (
 )
 from ._batch_norm import BatchNorm0d, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ._collective import call_all_fns, call_order, init_all_states, reset_all_states
+from ._connections import AllToAll, OneToOne
 from ._conv import Conv1d, Conv2d, Conv3d
-from ._dropout import Dropout
+from ._delay import Delay
+from ._delay_access import DelayAccess
+from ._delay_interpolation import InterpolationRegistry
+from ._delay_state import StateWithDelay
+from ._dropout import Dropout, DropoutFixed
+from ._dropout_channels import AlphaDropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from ._dynamics import (
+    Dynamics,
+    not_receive_update_input,
+    not_receive_update_output,
+    receive_update_input,
+    receive_update_output,
+)
 from ._embedding import Embedding
 from ._flatten import Flatten, MoveAxis, Unflatten
 from ._functional import (
@@ -83,7 +96,8 @@ from ._functional import (
     tanh_shrink,
 )
 from ._group_norm import GroupNorm
-from ._linear import Linear
+from ._linear import Linear, ScaledWSLinear, SignedWLinear
+from ._lora import LoRA
 from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from ._module import ElementWiseBlock, Module
 from ._normalization import LayerNorm, RMSNorm
@@ -108,13 +122,34 @@ from ._padding_repeating import (
 )
 from ._param import Const, Param
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from ._prefetch import (
+    OutputDelayAt,
+    Prefetch,
+    PrefetchDelay,
+    PrefetchDelayAt,
+    init_maybe_prefetch,
+)
 from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
 from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
 from ._regularization import L1Reg, L2Reg, Regularization
 from ._sequential import Sequential
+from ._sparse_linear import SparseLinear
 from ._spike_bitwise import SpikeBitwise
-from ._transform import IdentityT, SoftplusT, Transform
+from ._transform import AffineT, IdentityT, PowerT, Transform
+from ._transform_bounded import ClipT, ScaledSigmoidT, SigmoidT, SoftsignT, TanhT
+from ._transform_compose import ChainT, MaskedT
+from ._transform_half_bounded import (
+    ExpT,
+    LogT,
+    NegativeT,
+    NegSoftplusT,
+    PositiveT,
+    ReluT,
+    SoftplusT,
+)
+from ._transform_vector import OrderedT, SimplexT, UnitVectorT
 from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from ._weight_standardization import weight_standardization
 
 __all__ = [
     # base
@@ -125,9 +160,29 @@ __all__ = [
     # parameters
     "Const",
     "Param",
+    # transformations
+    "AffineT",
+    "ChainT",
+    "ClipT",
+    "ExpT",
     "IdentityT",
+    "LogT",
+    "MaskedT",
+    "NegSoftplusT",
+    "NegativeT",
+    "OrderedT",
+    "PositiveT",
+    "PowerT",
+    "ReluT",
+    "ScaledSigmoidT",
+    "SigmoidT",
+    "SimplexT",
     "SoftplusT",
+    "SoftsignT",
+    "TanhT",
     "Transform",
+    "UnitVectorT",
+    # penalties
     "L1Reg",
     "L2Reg",
     "Regularization",
@@ -138,6 +193,13 @@ __all__ = [
     "reset_all_states",
     # linear
     "Linear",
+    "AllToAll",
+    "LoRA",
+    "OneToOne",
+    "SparseLinear",
+    "ScaledWSLinear",
+    "SignedWLinear",
+    "weight_standardization",
     # convolution
     "Conv1d",
     "Conv2d",
@@ -183,7 +245,13 @@ __all__ = [
     # embedding
     "Embedding",
     # dropout
+    "AlphaDropout",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "DropoutFixed",
+    "FeatureAlphaDropout",
     # normalisation
     "BatchNorm0d",
     "BatchNorm1d",
@@ -199,6 +267,21 @@ __all__ = [
     "RNNCell",
     "URLSTMCell",
     "ValinaRNNCell",
+    # dynamics and delays
+    "Delay",
+    "DelayAccess",
+    "Dynamics",
+    "InterpolationRegistry",
+    "OutputDelayAt",
+    "Prefetch",
+    "PrefetchDelay",
+    "PrefetchDelayAt",
+    "StateWithDelay",
+    "init_maybe_prefetch",
+    "not_receive_update_input",
+    "not_receive_update_output",
+    "receive_update_input",
+    "receive_update_output",
     # activation layers
     "CELU",
     "ELU",
