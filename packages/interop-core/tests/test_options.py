@@ -107,6 +107,10 @@ class TestTranslation:
         found = translate(row, {"size": 3})
         assert list(found.errors()) == [(MissingShapeError, "size", 3, found.complaints[0][2])]
 
+    def test_a_value_that_no_iso_can_read_is_a_complaint(self) -> None:
+        found = translate((Opt("size", "width", iso(tuple, tuple, "")),), {"size": 3})
+        assert complaints(found) == [("size", 3, "size=3 is not understood")]
+
     def test_a_complaint_is_about_the_configuration_unless_it_says_otherwise(self) -> None:
         (error, *_) = next(translate((), {"size": 3}).errors())
         assert error is UnsupportedConfigurationError

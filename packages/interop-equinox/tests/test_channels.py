@@ -221,6 +221,18 @@ def test_sizes_that_the_first_layers_leave_out_come_from_later_ones() -> None:
     np.testing.assert_allclose(jax.vmap(converted)(images()), first(model(images())), **CLOSE)
 
 
+def test_an_example_of_more_axes_than_the_layer_takes_is_refused() -> None:
+    # On a matrix an Equinox layer multiplies from the other side.
+    linear = eqx.nn.Linear(3, 3, key=jax.random.key(0))
+    with pytest.raises(MissingShapeError, match=r"takes 1 axes .* the shape \(3, 3\)"):
+        from_equinox(linear, sample_input=(3, 3))
+    pooled = eqx.nn.Sequential([eqx.nn.MaxPool2d(2, 1), linear])
+    with pytest.raises(MissingShapeError, match=r"layers\[1\].*takes 1 axes"):
+        from_equinox(pooled, sample_input=(3, 3, 3))
+    lifted = Pointwise(linear, 1)
+    assert from_equinox(lifted, sample_input=(3, 3)).out_size == (3, 3)
+
+
 def test_the_explanation_says_how_the_ends_lie() -> None:
     text = str(explain(nn.Sequential(conv(), nn.Flatten(in_size=IMAGE)), to="equinox"))
     assert "axis move" in text

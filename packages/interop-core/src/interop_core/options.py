@@ -122,6 +122,10 @@ class Translation:
         except Refusal as refusal:
             self._complain(here, value, refusal)
             return
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # A constructor that checks nothing has let through what no call of it can use.
+            self._complain(here, value, Refusal(f"{here}={value!r} is not understood"))
+            return
         if there in self.options and not same(self.options[there], result):
             clash = f"{here}={value!r} asks for {there}={result!r}, another option for "
             self._complain(here, value, Refusal(clash + repr(self.options[there])))

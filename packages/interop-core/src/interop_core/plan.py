@@ -290,10 +290,10 @@ class Planner:
         """Have the data as the framework's layer takes it: channels where, axes how many."""
         if not self.bridge.channels_first:
             return
-        size = self.stream.size
-        rank = recipe.example_rank
-        if self.outward and rank is not None and size is not None:
-            if len(size) < rank:
+        size, rank = self.stream.size, recipe.example_rank
+        if rank is not None and size is not None:
+            rank += 0 if self.outward else self.bridge.lifted(node.source)
+            if len(size) < rank or (len(size) > rank and not self.outward):
                 raise Refusal(
                     f"takes {rank} axes for one example and gets the shape {size}",
                     "pass sample_input",
