@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout of single entries, drawn anew in every call or once for a whole sequence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,42 @@ import jax
 from jax import numpy as jnp
 
 from .. import environ, random
+from ..state import ShortTermState, State
+from . import init
 from ._module import ElementWiseBlock
 from ._parameters import as_array
 
-__all__ = ["Dropout"]
+__all__ = ["Dropout", "DropoutFixed", "is_fitting", "keep_probability"]
+
+
+def keep_probability(layer: Any, prob: Any) -> Any:
+    """Check the probability to keep an entry.
+
+    Args:
+        layer: the layer that it is for.
+        prob: the number.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: if it is no probability.
+    """
+    if not 0.0 <= prob <= 1.0:
+        raise ValueError(
+            f"{type(layer).__name__} keeps an entry with probability prob, which must lie in "
+            f"[0, 1], got {prob!r}."
+        )
+    return prob
+
+
+def is_fitting() -> bool:
+    """Ask the environment whether the model is being fitted.
+
+    Raises:
+        KeyError: if it does not say.
+    """
+    return bool(environ.get("fit", desc="whether the model is being fitted (a bool)"))
 
 
 class Dropout(ElementWiseBlock):
@@ -48,12 +80,7 @@ class Dropout(ElementWiseBlock):
         self, prob: Any = 0.5, broadcast_dims: int | Sequence[int] = (), name: str | None = None
     ) -> None:
         super().__init__(name=name)
-        if not 0.0 <= prob <= 1.0:
-            raise ValueError(
-                f"Dropout keeps an entry with probability prob, which must lie in [0, 1], "
-                f"got {prob!r}."
-            )
-        self.prob = prob
+        self.prob = keep_probability(self, prob)
         self.broadcast_dims = tuple(
             operator.index(axis)
             for axis in (
@@ -74,8 +101,7 @@ class Dropout(ElementWiseBlock):
             KeyError: if the environment does not say whether it is a fit.
             ValueError: if the input lacks an axis named in ``broadcast_dims``.
         """
-        fit = environ.get("fit", desc="whether the model is being fitted (a bool)")
-        if not fit or self.prob == 1.0:
+        if not is_fitting() or self.prob == 1.0:
             return x
         x = as_array(x)
         if self.prob == 0.0:
@@ -90,3 +116,98 @@ class Dropout(ElementWiseBlock):
             shape[axis] = 1
         kept = jax.random.bernoulli(random.split_key(), self.prob, tuple(shape))
         return jnp.where(kept, x / self.prob, 0).astype(x.dtype)
+
+
+class DropoutFixed(ElementWiseBlock):
+    """Drop the same entries in every step of a sequence while fitting.
+
+    ``y = x / prob`` where the entry is kept and 0 where it is dropped. Which entries are kept is
+    drawn by `init_state`, with one key of the default generator of `random`, and stands in the
+    state ``mask`` until the next `init_state`: call it before each sequence. Where ``prob`` is 1
+    there is no mask.
+
+    In a network that runs over many steps of time, entries dropped anew in each step would average
+    out; these do not (Lee et al. 2020, https://arxiv.org/abs/1903.06379).
+
+    Args:
+        in_size: shape of one example.
+        prob: probability to *keep* an entry, between 0 and 1.
+        name: a label for the user.
+
+    Raises:
+        ValueError: if ``prob`` is no probability.
+
+    Example:
+        >>> layer = DropoutFixed(100, prob=0.5)
+        >>> layer.init_state(batch_size=10)
+        >>> with environ.context(fit=True):
+        ...     first, second = layer(jnp.ones((10, 100))), layer(jnp.ones((10, 100)))
+        >>> bool((first == second).all()), sorted(set(first.ravel().tolist()))
+        (True, [0.0, 2.0])
+    """
+
+    mask: State[jax.Array]
+
+    def __init__(
+        self, in_size: int | Sequence[int], prob: Any = 0.5, name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
+        self.in_size = init.to_size(in_size)
+        self.out_size = self.in_size
+        self.prob = keep_probability(self, prob)
+
+    def init_state(self, batch_size: int | None = None, **kwargs: Any) -> None:
+        """Draw the mask of the next sequence.
+
+        Args:
+            batch_size: length of a leading axis; None for none.
+            **kwargs: ignored, so that one call can serve layers of many kinds.
+        """
+        if self.prob == 1.0:
+            return
+        shape = self.in_size if batch_size is None else (operator.index(batch_size), *self.in_size)
+        self.mask = ShortTermState(jax.random.bernoulli(random.split_key(), self.prob, shape))
+
+    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
+        """Give ``in_size``.
+
+        Args:
+            in_size: shape of one example.
+
+        Raises:
+            ValueError: if it is not that of the layer.
+        """
+        if tuple(in_size) != self.in_size:
+            raise ValueError(f"DropoutFixed({self.in_size}) got shape {tuple(in_size)}.")
+        return tuple(in_size)
+
+    def update(self, x: jax.Array) -> jax.Array:
+        """Drop the entries that the mask says while fitting.
+
+        Args:
+            x: array of the shape of the mask, batch axis included.
+
+        Returns:
+            Array of the same shape and dtype.
+
+        Raises:
+            KeyError: if the environment does not say whether it is a fit.
+            AttributeError: if there is no mask yet.
+            ValueError: if the shape is not that of the mask.
+        """
+        if not is_fitting() or self.prob == 1.0:
+            return x
+        if "mask" not in self.__dict__:
+            raise AttributeError(
+                "This DropoutFixed has no mask yet: call init_state(batch_size), or "
+                "init_all_states(model, batch_size) on the whole model."
+            )
+        x, mask = as_array(x), self.mask.value
+        if x.shape != mask.shape:
+            raise ValueError(
+                f"The input has shape {x.shape} and the mask {mask.shape}. "
+                "init_state(batch_size) makes a mask that fits."
+            )
+        if self.prob == 0.0:
+            return jnp.zeros_like(x)
+        return jnp.where(mask, x / self.prob, 0).astype(x.dtype)
