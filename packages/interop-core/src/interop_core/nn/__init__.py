@@ -40,9 +40,9 @@ from ._adaptive_pooling import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from ._all_to_all import AllToAll, OneToOne
 from ._batch_norm import BatchNorm0d, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ._collective import call_all_fns, call_order, init_all_states, reset_all_states
-from ._connections import AllToAll, OneToOne
 from ._conv import Conv1d, Conv2d, Conv3d
 from ._delay import Delay
 from ._delay_access import DelayAccess

@@ -1,4 +1,4 @@
-"""The fully connected layer."""
+"""Fully connected layers: the plain one, with standardised weights, with weights of fixed sign."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from jax import numpy as jnp
 
 from ..state import ParamState, State
 from . import init
-from ._module import Module
+from ._last_axis import LastAxis, affine
 from ._parameters import mask, parameter, remembered
+from ._weight_standardization import gain_of, weight_standardization
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "ScaledWSLinear", "SignedWLinear"]
 
 _KERNEL = init.KaimingNormal()
 _BIAS = init.ZeroInit()
 
 
-class Linear(Module):
+class Linear(LastAxis):
     """Multiply the last axis by a weight matrix and add a bias: ``y = x @ (W * mask) + b``.
 
     ``x`` has shape ``(..., in)``, ``W`` has ``(in, out)``, ``b`` has ``(out,)`` and ``y`` has
@@ -69,13 +70,7 @@ class Linear(Module):
         precision: Any = None,
     ) -> None:
         super().__init__(name=name)
-        self.in_size = init.to_size(in_size)
-        self.out_size = init.to_size(out_size)
-        if not self.in_size or self.in_size[:-1] != self.out_size[:-1]:
-            raise ValueError(
-                "Linear acts on the last axis alone: in_size and out_size must agree in every "
-                f"entry before the last, got {self.in_size} and {self.out_size}."
-            )
+        self._set_sizes(in_size, out_size)
         self.w_init = remembered(w_init)
         self.b_init = remembered(b_init)
         self.param_type = param_type
@@ -87,22 +82,6 @@ class Linear(Module):
         if b_init is not None:
             weight["bias"] = parameter(b_init, shape[1:])
         self.weight = param_type(weight)
-
-    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """Give ``(*in_size[:-1], out)``.
-
-        Args:
-            in_size: shape of one example.
-
-        Raises:
-            ValueError: if its last entry is not the number of input features.
-        """
-        features = self.in_size[-1]
-        if not in_size or in_size[-1] != features:
-            raise ValueError(
-                f"Linear expects {features} features on the last axis, got shape {tuple(in_size)}."
-            )
-        return (*in_size[:-1], self.out_size[-1])
 
     def update(self, x: jax.Array) -> jax.Array:
         """Compute ``x @ (W * mask) + b``.
@@ -123,9 +102,168 @@ class Linear(Module):
             self.output_size(jnp.shape(x))
         if self.w_mask is not None:
             kernel = kernel * self.w_mask
-        if self.dtype is not None:
-            x = jnp.asarray(x, self.dtype)
-            kernel = kernel.astype(self.dtype)
-            bias = None if bias is None else bias.astype(self.dtype)
-        y = jnp.dot(x, kernel, precision=self.precision)
-        return y if bias is None else y + bias
+        return affine(x, kernel, bias, self.dtype, self.precision)
+
+
+class ScaledWSLinear(LastAxis):
+    """Multiply by a weight that is standardised for each output, and add a bias.
+
+    ``y = x @ (S * mask) + b`` with ``S = (W - mean) / sqrt(max(in * var, eps)) * gain``, where mean
+    and variance are those of each column of ``W``; see `weight_standardization`. Shapes are as for
+    `Linear`. The state ``weight`` holds ``{"weight": W, "bias": b, "gain": gain}``, without
+    ``"bias"`` where ``b_init`` is None and without ``"gain"`` where ``ws_gain`` is False; ``gain``
+    has shape ``(1, out)`` and starts as ones.
+
+    Args:
+        in_size: number of input features, or the shape of one example; its last entry counts.
+        out_size: number of output features, or the shape of one output. Its entries before the
+            last must be those of ``in_size``.
+        w_init: initializer of ``W``: a callable of the shape, or the array itself.
+        b_init: the same for ``b``; None for no bias.
+        w_mask: factor on the standardised weight: an array that broadcasts to its shape, a number,
+            or a callable of the shape.
+        ws_gain: whether there is a gain to be trained.
+        eps: lower bound of ``in * var``.
+        name: a label for the user.
+        param_type: the state type that holds the parameters.
+        dtype: what input, standardised weight and bias are cast to before computing. None: as
+            `jax.numpy` promotes them.
+        precision: precision of the product, as in `jax.lax.dot_general`.
+
+    Raises:
+        ValueError: if the sizes do not fit each other.
+
+    Example:
+        >>> layer = ScaledWSLinear(4, 8)
+        >>> {name: entry.shape for name, entry in sorted(layer.weight.value.items())}
+        {'bias': (8,), 'gain': (1, 8), 'weight': (4, 8)}
+        >>> layer(jnp.ones((2, 4))).shape
+        (2, 8)
+    """
+
+    weight: State[dict[str, jax.Array]]
+
+    def __init__(
+        self,
+        in_size: int | Sequence[int],
+        out_size: int | Sequence[int],
+        w_init: Any = _KERNEL,
+        b_init: Any = _BIAS,
+        w_mask: Any = None,
+        ws_gain: bool = True,
+        eps: float = 1e-4,
+        name: str | None = None,
+        param_type: type[State[Any]] = ParamState,
+        *,
+        dtype: Any = None,
+        precision: Any = None,
+    ) -> None:
+        super().__init__(name=name)
+        self._set_sizes(in_size, out_size)
+        self.w_init = remembered(w_init)
+        self.b_init = remembered(b_init)
+        self.ws_gain = bool(ws_gain)
+        self.eps = eps
+        self.param_type = param_type
+        self.dtype = dtype
+        self.precision = precision
+        shape = (self.in_size[-1], self.out_size[-1])
+        self.w_mask = mask(w_mask, shape)
+        weight = {"weight": parameter(w_init, shape)}
+        if b_init is not None:
+            weight["bias"] = parameter(b_init, shape[1:])
+        if self.ws_gain:
+            weight["gain"] = gain_of(weight["weight"])
+        self.weight = param_type(weight)
+
+    def update(self, x: jax.Array) -> jax.Array:
+        """Compute ``x @ (S * mask) + b``.
+
+        Args:
+            x: input of shape ``(..., in)``.
+
+        Returns:
+            Output of shape ``(..., out)``.
+
+        Raises:
+            ValueError: if the last axis has another length.
+        """
+        parameters = self.weight.value
+        if jnp.shape(x)[-1:] != self.in_size[-1:]:
+            self.output_size(jnp.shape(x))
+        kernel = weight_standardization(parameters["weight"], self.eps, parameters.get("gain"))
+        if self.w_mask is not None:
+            kernel = kernel * self.w_mask
+        return affine(x, kernel, parameters.get("bias"), self.dtype, self.precision)
+
+
+class SignedWLinear(LastAxis):
+    """Multiply by a weight whose signs are fixed: ``y = x @ (|W| * w_sign)``.
+
+    Training moves the size of an entry, never its sign. Shapes are those of `Linear`. There is no
+    bias, so the state ``weight`` holds ``W`` itself, of shape ``(in, out)``.
+
+    Args:
+        in_size: number of input features, or the shape of one example; its last entry counts.
+        out_size: number of output features, or the shape of one output. Its entries before the
+            last must be those of ``in_size``.
+        w_init: initializer of ``W``: a callable of the shape, or the array itself.
+        w_sign: the signs, 1 and -1: an array that broadcasts to the shape of ``W``, a number, or a
+            callable of the shape. Other numbers scale the weight as well. None for 1.
+        name: a label for the user.
+        param_type: the state type that holds the parameters.
+        dtype: what input and weight are cast to before computing. None: as `jax.numpy` promotes
+            them.
+        precision: precision of the product, as in `jax.lax.dot_general`.
+
+    Raises:
+        ValueError: if the sizes, or the signs, do not fit.
+
+    Example:
+        >>> layer = SignedWLinear(2, 2, w_init=jnp.array([[1.0, -2.0], [-3.0, 4.0]]), w_sign=-1)
+        >>> layer(jnp.array([1.0, 0.0])).tolist()
+        [-1.0, -2.0]
+    """
+
+    weight: State[jax.Array]
+
+    def __init__(
+        self,
+        in_size: int | Sequence[int],
+        out_size: int | Sequence[int],
+        w_init: Any = _KERNEL,
+        w_sign: Any = None,
+        name: str | None = None,
+        param_type: type[State[Any]] = ParamState,
+        *,
+        dtype: Any = None,
+        precision: Any = None,
+    ) -> None:
+        super().__init__(name=name)
+        self._set_sizes(in_size, out_size)
+        self.w_init = remembered(w_init)
+        self.param_type = param_type
+        self.dtype = dtype
+        self.precision = precision
+        shape = (self.in_size[-1], self.out_size[-1])
+        self.w_sign = mask(w_sign, shape)
+        self.weight = param_type(parameter(w_init, shape))
+
+    def update(self, x: jax.Array) -> jax.Array:
+        """Compute ``x @ (|W| * w_sign)``.
+
+        Args:
+            x: input of shape ``(..., in)``.
+
+        Returns:
+            Output of shape ``(..., out)``.
+
+        Raises:
+            ValueError: if the last axis has another length.
+        """
+        if jnp.shape(x)[-1:] != self.in_size[-1:]:
+            self.output_size(jnp.shape(x))
+        kernel = abs(self.weight.value)
+        if self.w_sign is not None:
+            kernel = kernel * self.w_sign
+        return affine(x, kernel, None, self.dtype, self.precision)

@@ -2,6 +2,88 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from jax.experimental import sparse
+
 from ._row import Row
 
-ROWS: tuple[Row, ...] = ()
+BEYOND = "an option that the published layer does not have"
+SPARSE = "the published layer does not take the sparse matrices of JAX"
+
+#: A mask, or signs, of 4 inputs and 3 outputs.
+MASK = np.array([[1, 0, 2], [1, 1, 0], [0, 1, 1], [-1, 1, 1]], np.float32)
+#: A matrix of 4 inputs and 3 outputs with few entries.
+ENTRIES = np.array([[1, 0, 2], [0, 0, 0], [0, 3, 0], [4, 0, 5]], np.float32)
+
+
+def with_sparse(nn: Any, kind: Any, **options: Any) -> Any:
+    """Build a layer around a sparse matrix of a kind of `jax.experimental.sparse`."""
+    return nn.SparseLinear(kind.fromdense(ENTRIES), **options)
+
+
+ROWS: tuple[Row, ...] = (
+    Row("Linear", lambda nn: nn.Linear(4, 3)),
+    Row("Linear", lambda nn: nn.Linear(4, 3, b_init=None, w_mask=MASK), case="mask, no bias"),
+    Row("Linear", lambda nn: nn.Linear((2, 4), (2, 3)), ((5, 2, 4),), "two axes"),
+    Row(
+        "Linear",
+        lambda nn: nn.Linear(4, 3, dtype="float16"),
+        case="dtype",
+        tolerance=2e-3,
+        differs=BEYOND,
+    ),
+    Row("ScaledWSLinear", lambda nn: nn.ScaledWSLinear(4, 3)),
+    Row(
+        "ScaledWSLinear",
+        lambda nn: nn.ScaledWSLinear(4, 3, b_init=None, ws_gain=False),
+        case="no gain, no bias",
+    ),
+    Row(
+        "ScaledWSLinear",
+        lambda nn: nn.ScaledWSLinear((2, 4), (2, 3), w_mask=MASK, eps=5.0),
+        ((5, 2, 4),),
+        "mask, eps",
+    ),
+    Row("SignedWLinear", lambda nn: nn.SignedWLinear(4, 3)),
+    Row("SignedWLinear", lambda nn: nn.SignedWLinear(4, 3, w_sign=MASK), case="signs"),
+    Row("AllToAll", lambda nn: nn.AllToAll(4, 4)),
+    Row(
+        "AllToAll",
+        lambda nn: nn.AllToAll(4, 4, b_init=nn.init.Constant(0.5), include_self=False),
+        case="no self, bias",
+    ),
+    Row("AllToAll", lambda nn: nn.AllToAll(4, 3, include_self=False), case="no self, fewer"),
+    Row(
+        "AllToAll",
+        lambda nn: nn.AllToAll(4, 6, w_init=0.5, include_self=False),
+        case="one weight, no self",
+    ),
+    Row(
+        "AllToAll",
+        lambda nn: nn.AllToAll(4, 3, w_init=0.5),
+        case="one weight",
+        differs="the published layer gives one column for all outputs, not its out_size",
+    ),
+    Row("OneToOne", lambda nn: nn.OneToOne(4)),
+    Row(
+        "OneToOne",
+        lambda nn: nn.OneToOne((3, 4), b_init=nn.init.Constant(0.5)),
+        ((2, 3, 4),),
+        "two axes, bias",
+    ),
+    Row("OneToOne", lambda nn: nn.OneToOne(4, w_init=0.5), case="one weight"),
+    Row("LoRA", lambda nn: nn.LoRA(4, 2, 3)),
+    Row("LoRA", lambda nn: nn.LoRA(4, 2, 3, base_module=nn.Linear(4, 3)), case="base"),
+    Row("LoRA", lambda nn: nn.LoRA(4, 2, 3, in_size=(2, 4)), ((5, 2, 4),), "two axes"),
+    Row("SparseLinear", lambda nn: with_sparse(nn, sparse.BCOO), differs=SPARSE),
+    Row(
+        "SparseLinear",
+        lambda nn: with_sparse(nn, sparse.BCSR, b_init=nn.init.Constant(0.5), in_size=4),
+        ((5, 2, 4),),
+        "rows, bias",
+        differs=SPARSE,
+    ),
+    Row("SparseLinear", lambda nn: with_sparse(nn, sparse.CSC), case="columns", differs=SPARSE),
+)
