@@ -246,13 +246,7 @@ __all__ = [
     "Embedding",
     # dropout
     "AlphaDropout",
-    "AlphaDropout",
     "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "DropoutFixed",
-    "FeatureAlphaDropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
