@@ -22,7 +22,7 @@ PACKAGES = tuple(
         key=lambda name: (name != "interop-core", name),
     )
 )
-LOWEST_OF_INTEREST = ("jax", "flax", "equinox", "numpy")
+LOWEST_OF_INTEREST = ("jax", "flax", "equinox", "brainstate", "numpy")
 OLDEST_PYTHON = (3, 11)
 UV_RANGE = "uv>=0.13.8,<0.14"
 UV_OLDEST = (0, 9)  # an older one does not write this lock's revision

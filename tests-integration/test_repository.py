@@ -267,7 +267,8 @@ def test_a_bridge_is_found_through_its_entry_point() -> None:
         points = project_of(package).get("entry-points", {})
         assert isinstance(points, dict)
         group = points.get("interop_core.bridges", {})
-        if package.name in ("interop-core", "brainstate-interop"):
+        # interop-brainstate has no rows: its library has the core's own layers.
+        if package.name in ("interop-core", "brainstate-interop", "interop-brainstate"):
             assert not group
         else:
             short = package.name.removeprefix("interop-")

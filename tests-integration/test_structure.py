@@ -158,11 +158,12 @@ def test_the_core_never_imports_itself_by_name() -> None:
         ("interop_nnx", {"flax"}),
         ("interop_linen", {"flax"}),
         ("interop_equinox", {"equinox"}),
+        ("interop_brainstate", {"brainstate"}),
     ],
 )
 def test_a_bridge_knows_its_own_framework_only(package: str, own: set[str]) -> None:
     frameworks = {"flax", "equinox", "brainstate", "interop_nnx", "interop_linen"}
-    frameworks |= {"interop_equinox", "brainstate_interop"}
+    frameworks |= {"interop_equinox", "interop_brainstate", "brainstate_interop"}
     heads = {
         name.split(".")[0] for file in SOURCES[package].rglob("*.py") for name in imports_of(file)
     }

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import brainstate_interop
+import interop_brainstate
 import interop_core
 import interop_equinox
 import interop_linen
@@ -16,6 +17,7 @@ from brainstate_interop import InteropError, explain, nn, supported_layers
 
 DOCUMENTED = [
     "from_nnx", "to_nnx", "from_linen", "to_linen", "from_equinox", "to_equinox",
+    "from_brainstate", "to_brainstate",
     "register_layer_mapping", "supported_layers", "LayerMapping",
     "InteropError", "MissingDependencyError", "UnmappedLayerError", "UnsupportedLayerError",
     "UnsupportedStructureError", "MissingShapeError", "ConversionError",
@@ -37,12 +39,15 @@ def test_every_documented_name_is_there() -> None:
 
 
 def test_the_umbrella_adds_nothing_of_its_own() -> None:
-    own = {"to_nnx", "from_nnx", "to_linen", "from_linen", "to_equinox", "from_equinox"}
+    sides = ("nnx", "linen", "equinox", "brainstate")
+    own = {f"{direction}_{side}" for direction in ("to", "from") for side in sides}
     for name in set(brainstate_interop.__all__) - own:
         assert getattr(brainstate_interop, name) is getattr(interop_core, name), name
 
 
-@pytest.mark.parametrize("module", [interop_nnx, interop_linen, interop_equinox])
+@pytest.mark.parametrize(
+    "module", [interop_nnx, interop_linen, interop_equinox, interop_brainstate]
+)
 def test_a_bridge_has_the_same_functions(module: object) -> None:
     name = module.__name__.removeprefix("interop_")  # type: ignore[attr-defined]
     for direction in ("to", "from"):

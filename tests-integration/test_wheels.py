@@ -25,15 +25,18 @@ PACKAGES = [
     "interop-nnx",
     "interop-linen",
     "interop-equinox",
+    "interop-brainstate",
     "brainstate-interop",
 ]
 BRIDGES = ["nnx", "linen", "equinox"]
+FRAMEWORKS = {"nnx": "flax", "linen": "flax", "equinox": "equinox", "brainstate": "brainstate"}
 
 # What is installed beside a bridge; the other frameworks must not be.
 ABSENT = {
     "nnx": ["equinox", "interop_linen", "interop_equinox", "brainstate_interop", "brainstate"],
     "linen": ["equinox", "interop_nnx", "interop_equinox", "brainstate_interop", "brainstate"],
     "equinox": ["flax", "interop_nnx", "interop_linen", "brainstate_interop", "brainstate"],
+    "brainstate": ["interop_nnx", "interop_linen", "interop_equinox", "brainstate_interop"],
 }
 
 MODEL = """\
@@ -79,6 +82,15 @@ from interop_equinox import from_equinox, to_equinox
 converted = to_equinox(model, key=jax.random.key(0))
 same(jax.vmap(converted)(x))
 back = from_equinox(converted)
+""",
+    "brainstate": """\
+import brainstate
+from interop_brainstate import from_brainstate, to_brainstate
+
+converted = to_brainstate(model)
+with brainstate.environ.context(fit=False):
+    same(converted(x))
+back = from_brainstate(converted)
 """,
 }
 
@@ -225,13 +237,13 @@ def test_a_wheel_says_what_it_needs(wheels: dict[str, Path], package: str) -> No
     elif package == "brainstate-interop":
         assert always == {"interop-core"}
         extras = set(data.get_all("Provides-Extra", []))
-        assert extras == {"nnx", "linen", "equinox", "all", "rich", "units"}
+        assert extras == {"nnx", "linen", "equinox", "brainstate", "all", "rich", "units"}
     else:
-        framework = "equinox" if package == "interop-equinox" else "flax"
+        framework = FRAMEWORKS[package.removeprefix("interop-")]
         assert always == {"interop-core", framework, "jax", "numpy"}
 
 
-@pytest.mark.parametrize("short", BRIDGES)
+@pytest.mark.parametrize("short", [*BRIDGES, "brainstate"])
 def test_a_bridge_works_alone(
     wheels: dict[str, Path], pins: Path, tmp_path: Path, short: str
 ) -> None:

@@ -1,5 +1,7 @@
 """Move models between brainstate.nn layers, Flax NNX, Flax Linen and Equinox.
 
+A model of the published package `brainstate` is taken wherever a model of these layers is.
+
 Everything here lives in `interop_core` and the bridges; a framework is imported when a function
 that needs it is called.
 """
@@ -39,15 +41,18 @@ from interop_core import (
     registrations,
     supported_layers,
 )
+from interop_core.api import core_model, into_library
 from interop_core.discovery import bridge_module
 
 __version__ = "0.1.0"
 
 __all__ = [
     # conversion
+    "from_brainstate",
     "from_equinox",
     "from_linen",
     "from_nnx",
+    "to_brainstate",
     "to_equinox",
     "to_linen",
     "to_nnx",
@@ -86,40 +91,80 @@ __all__ = [
 ]
 
 
-def to_nnx(model: nn.Module, *, rngs: Any = None) -> Any:
-    """Convert a core model into a Flax NNX one; see `interop_nnx.to_nnx`."""
-    return bridge_module("nnx").to_nnx(model, rngs=rngs)
+Library = Literal["core", "brainstate"]
+"""Whose layers an imported model is made of."""
 
 
-def from_nnx(model: Any, *, sample_input: Any = None) -> Any:
-    """Convert a Flax NNX model into a core one; see `interop_nnx.from_nnx`."""
-    return bridge_module("nnx").from_nnx(model, sample_input=sample_input)
+def to_nnx(model: Any, *, rngs: Any = None) -> Any:
+    """Convert a core or published model into a Flax NNX one; see `interop_nnx.to_nnx`."""
+    return bridge_module("nnx").to_nnx(core_model(model), rngs=rngs)
 
 
-def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
-    """Convert a core model into a Flax Linen one; see `interop_linen.to_linen`."""
-    pair: tuple[Any, dict[str, Any]] = bridge_module("linen").to_linen(model, training=training)
+def from_nnx(model: Any, *, sample_input: Any = None, into: Library = "core") -> Any:
+    """Convert a Flax NNX model into a core one; see `interop_nnx.from_nnx`.
+
+    Args:
+        model: the NNX model.
+        sample_input: one unbatched example or its shape.
+        into: ``"brainstate"`` for a model of the published package.
+    """
+    back = bridge_module("nnx").from_nnx(model, sample_input=sample_input)
+    return into_library(back, into)
+
+
+def to_linen(model: Any, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Convert a core or published model into a Flax Linen one; see `interop_linen.to_linen`."""
+    pair: tuple[Any, dict[str, Any]] = bridge_module("linen").to_linen(
+        core_model(model), training=training
+    )
     return pair
 
 
-def from_linen(module: Any, params: Any, *, sample_input: Any = None) -> Any:
-    """Convert a Flax Linen model into a core one; see `interop_linen.from_linen`."""
-    return bridge_module("linen").from_linen(module, params, sample_input=sample_input)
+def from_linen(
+    module: Any, params: Any, *, sample_input: Any = None, into: Library = "core"
+) -> Any:
+    """Convert a Flax Linen model into a core one; see `interop_linen.from_linen`.
+
+    Args:
+        module: the Linen module.
+        params: its variables.
+        sample_input: one unbatched example or its shape.
+        into: ``"brainstate"`` for a model of the published package.
+    """
+    back = bridge_module("linen").from_linen(module, params, sample_input=sample_input)
+    return into_library(back, into)
 
 
 def to_equinox(
-    model: nn.Module,
+    model: Any,
     *,
     key: Any = None,
     sample_input: Any = None,
     channels: Literal["native", "last"] = "native",
 ) -> Any:
-    """Convert a core model into an Equinox one; see `interop_equinox.to_equinox`."""
+    """Convert a core or published model into an Equinox one; see `interop_equinox.to_equinox`."""
     return bridge_module("equinox").to_equinox(
-        model, key=key, sample_input=sample_input, channels=channels
+        core_model(model), key=key, sample_input=sample_input, channels=channels
     )
 
 
-def from_equinox(model: Any, *, sample_input: Any = None) -> Any:
-    """Convert an Equinox model into a core one; see `interop_equinox.from_equinox`."""
-    return bridge_module("equinox").from_equinox(model, sample_input=sample_input)
+def from_equinox(model: Any, *, sample_input: Any = None, into: Library = "core") -> Any:
+    """Convert an Equinox model into a core one; see `interop_equinox.from_equinox`.
+
+    Args:
+        model: the Equinox model.
+        sample_input: one unbatched example or its shape.
+        into: ``"brainstate"`` for a model of the published package.
+    """
+    back = bridge_module("equinox").from_equinox(model, sample_input=sample_input)
+    return into_library(back, into)
+
+
+def to_brainstate(model: nn.Module) -> Any:
+    """Convert a core model into one of the published package; see `interop_brainstate`."""
+    return bridge_module("brainstate").to_brainstate(model)
+
+
+def from_brainstate(model: Any) -> Any:
+    """Convert a model of the published package into a core one; see `interop_brainstate`."""
+    return bridge_module("brainstate").from_brainstate(model)

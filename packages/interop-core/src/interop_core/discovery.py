@@ -20,6 +20,10 @@ HOUSE_BRIDGES = {"nnx": "interop_nnx", "linen": "interop_linen", "equinox": "int
 """Bridges that belong to the project: they are named in errors when they are not installed, and
 found without asking every installed package, which takes as long as a conversion."""
 
+MIRRORS = {"brainstate": "interop_brainstate"}
+"""Packages that move models to a library with the core's own interface: no rows, since the layers
+are the same. Found by name, and not counted among the frameworks."""
+
 UMBRELLA = "brainstate-interop"
 
 
@@ -37,7 +41,8 @@ def bridge_module(framework: str) -> Any:
     """The package of the bridge to a framework, with its ``to_*`` and ``from_*`` functions.
 
     Args:
-        framework: its name: ``"nnx"``, ``"linen"``, ``"equinox"`` or what a package announces.
+        framework: its name: ``"nnx"``, ``"linen"``, ``"equinox"`` or what a package announces;
+            also ``"brainstate"``, the published package.
 
     Raises:
         UnknownFrameworkError: for a name that nobody announces.
@@ -53,6 +58,8 @@ def bridge_module(framework: str) -> Any:
 
 def find_bridge(framework: str) -> Bridge:
     """The bridge to a framework; see `bridge_module` for the errors."""
+    if framework in MIRRORS:
+        raise _unknown(framework)
     _, attribute = _place(framework)
     found: Bridge = getattr(bridge_module(framework), attribute)
     return found
@@ -60,8 +67,9 @@ def find_bridge(framework: str) -> Bridge:
 
 def _place(framework: str) -> tuple[str, str]:
     """The module of a bridge and the name that the bridge has there."""
-    if framework in HOUSE_BRIDGES:
-        return HOUSE_BRIDGES[framework], "BRIDGE"
+    known = HOUSE_BRIDGES.get(framework) or MIRRORS.get(framework)
+    if known is not None:
+        return known, "BRIDGE"
     point = _entry_points().get(framework)
     if point is None:
         raise _unknown(framework)
@@ -90,7 +98,7 @@ def _missing(framework: str, module: str, error: ImportError) -> InteropError:
     missing = isinstance(error, ModuleNotFoundError)
     package = module.replace("_", "-")
     extra = f'pip install "{UMBRELLA}[{framework}]"'
-    command = extra if framework in HOUSE_BRIDGES else f"pip install {package}"
+    command = extra if framework in HOUSE_BRIDGES | MIRRORS else f"pip install {package}"
     if missing and error.name and error.name.split(".")[0] == module:
         return MissingDependencyError(package, command, f"the bridge to {framework} is missing")
     if missing and error.name and _version_of(error.name.split(".")[0]) is None:
@@ -99,7 +107,7 @@ def _missing(framework: str, module: str, error: ImportError) -> InteropError:
         return MissingDependencyError(lacking, command, reason)
     held = ", ".join(
         f"{name} {version}"
-        for name in ("jax", "jaxlib", "flax", "equinox", package)
+        for name in ("jax", "jaxlib", "flax", "equinox", *MIRRORS, package)
         if (version := _version_of(name)) is not None
     )
     reason = f"{framework} is installed but cannot be imported ({error}); found {held}"
