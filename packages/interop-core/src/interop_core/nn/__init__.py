@@ -43,7 +43,15 @@ from ._adaptive_pooling import (
 from ._all_to_all import AllToAll, OneToOne
 from ._batch_norm import BatchNorm0d, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ._collective import call_all_fns, call_order, init_all_states, reset_all_states
+from ._collective_mapped import (
+    assign_state_values,
+    vmap_call_all_fns,
+    vmap_init_all_states,
+    vmap_reset_all_states,
+)
 from ._conv import Conv1d, Conv2d, Conv3d
+from ._conv_scaled import ScaledWSConv1d, ScaledWSConv2d, ScaledWSConv3d
+from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._delay import Delay
 from ._delay_access import DelayAccess
 from ._delay_interpolation import InterpolationRegistry
@@ -58,6 +66,7 @@ from ._dynamics import (
     receive_update_output,
 )
 from ._embedding import Embedding
+from ._event import EventFixedNumConn, EventFixedProb, EventLinear, FixedNumConn
 from ._flatten import Flatten, MoveAxis, Unflatten
 from ._functional import (
     celu,
@@ -99,6 +108,15 @@ from ._group_norm import GroupNorm
 from ._linear import Linear, ScaledWSLinear, SignedWLinear
 from ._lora import LoRA
 from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
+from ._metrics import (
+    AccuracyMetric,
+    AverageMetric,
+    Metric,
+    MetricState,
+    MultiMetric,
+    WelfordMetric,
+)
+from ._metrics_classes import ConfusionMatrix, F1ScoreMetric, PrecisionMetric, RecallMetric
 from ._module import ElementWiseBlock, Module
 from ._normalization import LayerNorm, RMSNorm
 from ._padding import (
@@ -150,6 +168,12 @@ from ._transform_half_bounded import (
 from ._transform_vector import OrderedT, SimplexT, UnitVectorT
 from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from ._weight_standardization import weight_standardization
+from ._wrapper import EnvironContext, Vmap
+from ._wrapper_map import Map
+
+#: `Map` under its older name.
+ModuleMapper = Map
+
 
 __all__ = [
     # base
@@ -187,10 +211,19 @@ __all__ = [
     "L2Reg",
     "Regularization",
     # collective
+    "assign_state_values",
     "call_all_fns",
     "call_order",
     "init_all_states",
     "reset_all_states",
+    "vmap_call_all_fns",
+    "vmap_init_all_states",
+    "vmap_reset_all_states",
+    # wrappers
+    "EnvironContext",
+    "Map",
+    "ModuleMapper",
+    "Vmap",
     # linear
     "Linear",
     "AllToAll",
@@ -204,6 +237,12 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "ScaledWSConv1d",
+    "ScaledWSConv2d",
+    "ScaledWSConv3d",
     # pooling and shape
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -260,6 +299,11 @@ __all__ = [
     "GroupNorm",
     "LayerNorm",
     "RMSNorm",
+    # events and sparse connections
+    "EventFixedNumConn",
+    "EventFixedProb",
+    "EventLinear",
+    "FixedNumConn",
     # recurrence
     "GRUCell",
     "LSTMCell",
@@ -282,6 +326,17 @@ __all__ = [
     "not_receive_update_output",
     "receive_update_input",
     "receive_update_output",
+    # metrics
+    "AccuracyMetric",
+    "AverageMetric",
+    "ConfusionMatrix",
+    "F1ScoreMetric",
+    "Metric",
+    "MetricState",
+    "MultiMetric",
+    "PrecisionMetric",
+    "RecallMetric",
+    "WelfordMetric",
     # activation layers
     "CELU",
     "ELU",

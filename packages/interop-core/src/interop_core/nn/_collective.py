@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .. import graph
-from ..graph import FlatDict, Node
+from ..graph import FlatDict
+from ._module import Module
 
 __all__ = ["call_all_fns", "call_order", "init_all_states", "reset_all_states"]
 
@@ -71,7 +72,8 @@ def call_all_fns(
     """
     if fn_if_not_exist not in ("raise", "warn", "pass", "none"):
         raise ValueError(f"fn_if_not_exist must be raise, warn or pass, not {fn_if_not_exist!r}.")
-    found: FlatDict[Node] = graph.nodes(target)
+    # References to states are nodes too, but it is the modules that have states.
+    found: FlatDict[Module] = graph.nodes(target, Module)
     if node_to_exclude is not None:
         excluded = {id(node) for node in found.filter(node_to_exclude).values()}
         found = FlatDict((path, node) for path, node in found.items() if id(node) not in excluded)
