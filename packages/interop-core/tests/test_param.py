@@ -15,6 +15,7 @@ from jax import numpy as jnp
 
 from interop_core import nn, random
 from interop_core.state import ParamState
+from interop_core.testing.catalogue import TRANSFORMS, TransformRow
 
 bst: Any = brainstate.nn
 VALUE = np.array([1.0, 2.0, 3.0], np.float32)
@@ -236,18 +237,22 @@ def test_skeletons() -> None:
 
 # -- transformations ------------------------------------------------------------------------------
 
-X = jnp.array([-50.0, -1.0, 0.0, 1.0, 50.0, 100.0])
 
-
-@pytest.mark.parametrize("name, arguments", [("IdentityT", ()), ("SoftplusT", (0.5,))])
-@pytest.mark.parametrize("x", [X, X.reshape(2, 3), jnp.array(1.0)], ids=str)
-def test_transform_equals_the_published_one(name: str, arguments: Any, x: jax.Array) -> None:
-    ours, published = getattr(nn, name)(*arguments), getattr(bst, name)(*arguments)
-    y = ours.forward(x)
-    close(y, published.forward(x))
-    close(ours(x), y)
-    close(ours.inverse(y), published.inverse(y))
-    close(ours.log_abs_det_jacobian(x, y), published.log_abs_det_jacobian(x, y))
+@pytest.mark.parametrize("row", [row for row in TRANSFORMS if row.differs is None], ids=str)
+def test_every_transformation_in_a_parameter(row: TransformRow) -> None:
+    values = row.values(nn)
+    ours, published = (lib.Param(values, t=row.make(lib)) for lib in (nn, bst))
+    near = {"rtol": 10 * row.tolerance, "atol": 1e-5}
+    np.testing.assert_allclose(ours.val.value, published.val.value, **near)
+    np.testing.assert_allclose(ours.value(), published.value(), **near)
+    assert (ours.cache() == ours.value()).all()
+    ours.set_value(values + 0)
+    assert not ours.cache_stats["valid"]
+    loss, gradient = jax.jit(jax.value_and_grad(lambda p: (p.value() ** 2).sum()))(ours)
+    np.testing.assert_allclose(loss, (values**2).sum(), rtol=1e-4)
+    assert type(gradient) is nn.Param
+    assert np.isfinite(gradient.val.value).all()
+    assert pickle.loads(pickle.dumps(ours)).t == ours.t
 
 
 def test_softplus_below_its_bound() -> None:

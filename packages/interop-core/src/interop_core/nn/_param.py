@@ -42,7 +42,7 @@ class Param(Module):
         ValueError: if ``reg`` is no regularisation.
 
     Example:
-        >>> from ._transform import SoftplusT
+        >>> from ._transform_half_bounded import SoftplusT
         >>> rate = Param(jnp.array([1.0, 2.0]), t=SoftplusT(0.0))
         >>> [round(x, 3) for x in rate.value().tolist()]
         [1.0, 2.0]

@@ -21,8 +21,9 @@ from . import (
     _wrapper,
 )
 from ._row import Row
+from ._transform import TRANSFORMS, TransformRow
 
-__all__ = ["FAMILIES", "ROWS", "Row"]
+__all__ = ["FAMILIES", "ROWS", "TRANSFORMS", "Row", "TransformRow"]
 
 FAMILIES: dict[str, tuple[Row, ...]] = {
     "element-wise layers": _activation.ROWS,
