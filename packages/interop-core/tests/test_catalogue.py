@@ -180,7 +180,14 @@ def test_takes_half_precision_as_the_published_layer_does(row: Row, dtype: str) 
     with settings(row):
         ours, published = twins(row)
         arguments = row.arguments(0, jnp.dtype(dtype))
-        mine, theirs = ours(*arguments), published(*arguments)
+        try:
+            theirs = published(*arguments)
+        except TypeError:  # of a published convolution, where input and weights differ in type
+            for layer in (ours, published):
+                for state in layer.states().values():
+                    state.value = jax.tree.map(lambda x: x.astype(dtype), state.value)
+            theirs = published(*arguments)
+        mine = ours(*arguments)
         # A few roundings of the coarser type in another order.
         agree(mine, theirs, 2**-5 if dtype == "bfloat16" else 2**-8)
 

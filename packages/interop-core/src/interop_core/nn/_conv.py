@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import jax
 from jax import lax
@@ -12,23 +11,17 @@ from jax import numpy as jnp
 
 from ..state import ParamState, State
 from . import init
-from ._module import Module
-from ._parameters import as_array, mask, parameter, remembered
-from ._window import Padding, Pads, output_lengths, padding_of, pads, per_axis
+from ._conv_base import BaseConv
+from ._window import Pads, pads, per_axis
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d"]
+__all__ = ["Conv", "Conv1d", "Conv2d", "Conv3d"]
 
 _KERNEL = init.XavierNormal()
 _MODES = {"ZEROS": "constant", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
 
 
-class _Conv(Module):
-    """Convolution over ``spatial`` axes; the concrete classes say how many."""
-
-    spatial: ClassVar[int]
-
-    weight: State[dict[str, jax.Array]]
-    padding: Padding
+class Conv(BaseConv):
+    """Convolution: a window that moves over the input; see `Conv2d`."""
 
     def __init__(
         self,
@@ -51,53 +44,25 @@ class _Conv(Module):
         dtype: Any = None,
         precision: Any = None,
     ) -> None:
-        super().__init__(name=name)
-        n = self.spatial
-        self.in_size = init.to_size(in_size)
-        if len(self.in_size) != n + 1:
-            raise ValueError(
-                f"{type(self).__name__} needs an in_size of {n} spatial lengths and the number of "
-                f"channels, got {self.in_size}."
-            )
-        self.channel_first = bool(channel_first)
-        self.out_channels = operator.index(out_channels)
-        self.kernel_size = per_axis(kernel_size, n, "kernel_size")
-        self.stride = per_axis(stride, n, "stride")
-        self.padding = padding_of(padding, n)
-        self.lhs_dilation = per_axis(lhs_dilation, n, "lhs_dilation")
-        self.rhs_dilation = per_axis(rhs_dilation, n, "rhs_dilation")
-        self.groups = operator.index(groups)
-        if self.groups < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"groups must divide the {self.in_channels} input and {self.out_channels} output "
-                f"channels, got {groups}."
-            )
+        self.lhs_dilation = per_axis(lhs_dilation, self.spatial, "lhs_dilation")
         self.padding_mode = padding_mode.upper()
-        self._check_padding()
-        self.w_init = remembered(w_init)
-        self.b_init = remembered(b_init)
-        self.param_type = param_type
-        self.dtype = dtype
-        self.precision = precision
-        self.out_size = self.output_size(self.in_size)
-        shape = self.kernel_shape
-        self.w_mask = mask(w_mask, shape)
-        weight = {"weight": parameter(w_init, shape)}
-        if b_init is not None:
-            ones, channels = (1,) * n, (self.out_channels,)
-            bias_shape = (1, *channels, *ones) if self.channel_first else ones + channels
-            weight["bias"] = parameter(b_init, bias_shape)
-        self.weight = param_type(weight)
-
-    @property
-    def in_channels(self) -> int:
-        """Number of input channels."""
-        return int(self.in_size[0 if self.channel_first else -1])
-
-    @property
-    def kernel_shape(self) -> tuple[int, ...]:
-        """Shape of the kernel: ``(*kernel_size, in_channels // groups, out_channels)``."""
-        return (*self.kernel_size, self.in_channels // self.groups, self.out_channels)
+        super().__init__(
+            in_size,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            rhs_dilation,
+            groups,
+            w_init,
+            b_init,
+            w_mask,
+            channel_first,
+            name,
+            param_type,
+            dtype,
+            precision,
+        )
 
     def _check_padding(self) -> None:
         """Refuse paddings that have no meaning together with the other arguments."""
@@ -118,109 +83,46 @@ class _Conv(Module):
         if not isinstance(self.padding, str) and any(side < 0 for p in self.padding for side in p):
             raise ValueError(f"padding_mode={self.padding_mode!r} cannot crop: {self.padding}.")
 
-    def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], Pads]:
-        """Give input lengths and window lengths, dilations included, and the padding in pairs."""
-        lengths = self.in_size[1:] if self.channel_first else self.in_size[:-1]
+    def _geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pads]:
+        """Give lengths of input and window, dilations included, the window's steps, the padding."""
         lengths = tuple(
             (length - 1) * step + 1 if length else 0
-            for length, step in zip(lengths, self.lhs_dilation, strict=True)
+            for length, step in zip(self._spatial_lengths(), self.lhs_dilation, strict=True)
         )
         window = tuple(
             (size - 1) * step + 1
             for size, step in zip(self.kernel_size, self.rhs_dilation, strict=True)
         )
-        return lengths, window, pads(self.padding, lengths, window, self.stride)
+        return lengths, window, self.stride, pads(self.padding, lengths, window, self.stride)
 
-    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """Give the shape of one output.
-
-        Args:
-            in_size: shape of one example; it must be the ``in_size`` of the layer.
-
-        Raises:
-            ValueError: if it is another shape, or smaller than the window.
-        """
-        shape = tuple(in_size)
-        if shape != self.in_size:
-            order = "channels first" if self.channel_first else "channels last"
-            raise ValueError(
-                f"{type(self).__name__} expects examples of shape {self.in_size} ({order}), got "
-                f"{shape}."
-            )
-        lengths, window, padded = self._geometry()
-        outputs = output_lengths(lengths, window, self.stride, padded)
-        channels = (self.out_channels,)
-        return channels + outputs if self.channel_first else outputs + channels
-
-    def update(self, x: jax.Array) -> jax.Array:
-        """Convolve one example or a batch.
-
-        Args:
-            x: array of shape ``in_size``, or of that shape behind one batch axis.
-
-        Returns:
-            Array of shape ``out_size``, behind the batch axis if there is one.
-
-        Raises:
-            ValueError: if the input has another shape.
-        """
-        x = as_array(x)
-        batched = x.ndim == self.spatial + 2
-        if x.shape[batched:] != self.in_size:
-            raise ValueError(
-                f"{type(self).__name__} expects shape {self.in_size}, alone or behind one batch "
-                f"axis, got {x.shape}."
-            )
-        parameters = self.weight.value
-        kernel = as_array(parameters["weight"])
-        bias = parameters.get("bias")
-        if self.w_mask is not None:
-            kernel = kernel * self.w_mask
-        dtype = self.dtype
-        if dtype is not None:
-            bias = None if bias is None else bias.astype(dtype)
-        elif x.dtype != kernel.dtype:
-            dtype = jnp.promote_types(x.dtype, kernel.dtype)
-        if dtype is not None:
-            x, kernel = x.astype(dtype), kernel.astype(dtype)
-        if not batched:
-            x = lax.expand_dims(x, (0,))
-        padded = self._geometry()[2]
+    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        """Convolve a batch with a kernel of the same dtype."""
+        n = self.spatial
+        padded = self._geometry()[-1]
         if self.padding_mode != "ZEROS":
             x = jnp.pad(x, self._around(padded), mode=_MODES[self.padding_mode])
-            padded = ((0, 0),) * self.spatial
-        y = lax.conv_general_dilated(
+            padded = ((0, 0),) * n
+        data = self._data_axes()
+        return lax.conv_general_dilated(
             x,
             kernel,
             window_strides=self.stride,
             padding=padded,
             lhs_dilation=self.lhs_dilation,
             rhs_dilation=self.rhs_dilation,
-            dimension_numbers=self._dimension_numbers(),
+            dimension_numbers=lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data),
             feature_group_count=self.groups,
             precision=self.precision,
         )
-        if bias is not None:
-            y = y + bias
-        return y if batched else lax.squeeze(y, (0,))
 
     def _around(self, padded: Pads) -> Pads:
         """Put unpadded batch and channel axes around the spatial ones."""
         none = ((0, 0),)
         return 2 * none + padded if self.channel_first else none + padded + none
 
-    def _dimension_numbers(self) -> lax.ConvDimensionNumbers:
-        """Say where batch, channel and spatial axes stand in input, kernel and output."""
-        n = self.spatial
-        if self.channel_first:
-            data = tuple(range(n + 2))
-        else:
-            data = (0, n + 1, *range(1, n + 1))
-        return lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data)
-
 
 @final
-class Conv1d(_Conv):
+class Conv1d(Conv):
     """Convolution over one spatial axis: shape ``(length, channels)``, alone or in a batch.
 
     ``y[t, o] = b[o] + sum over (k, i) of x[t', i] * W[k, i, o]``, where
@@ -241,7 +143,7 @@ class Conv1d(_Conv):
 
 
 @final
-class Conv2d(_Conv):
+class Conv2d(Conv):
     """Convolution over two spatial axes: shape ``(height, width, channels)``, alone or in a batch.
 
     ``y[s, t, o] = b[o] + sum over (k, l, i) of x[s', t', i] * W[k, l, i, o]``, where
@@ -293,7 +195,7 @@ class Conv2d(_Conv):
 
 
 @final
-class Conv3d(_Conv):
+class Conv3d(Conv):
     """Convolution over three spatial axes: ``(depth, height, width, channels)``, alone or batched.
 
     The arguments are those of `Conv2d` with one spatial axis more.
