@@ -1,4 +1,4 @@
-"""Flatten against the published layer, and MoveAxis against `jax.numpy.moveaxis`."""
+"""Flatten and Unflatten against the published ones, MoveAxis against `jax.numpy.moveaxis`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import brainstate
 import jax
 import numpy as np
 import pytest
+import saiunit
 from jax import numpy as jnp
 
 from interop_core import graph, nn
@@ -85,6 +86,104 @@ class TestFlatten:
         config = {"start_axis": 1, "end_axis": -2, "in_size": (3, 4, 5)}
         assert graph.configuration(nn.Flatten(**config)) == config  # type: ignore[arg-type]
         assert graph.configuration(nn.Flatten())["in_size"] is None
+
+
+class TestUnflatten:
+    @pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3])
+    @pytest.mark.parametrize("sizes", [(2, 3), (3, 2), [6], (1, 6, 1), (-1, 2), (2, -1, 3), (-1,)])
+    def test_without_a_size(self, axis: int, sizes: Any) -> None:
+        x = numbers((6, 6, 6))
+        layer = nn.Unflatten(axis, sizes)
+        y = layer(x)
+        np.testing.assert_array_equal(y, brainstate.nn.Unflatten(axis, sizes)(x))
+        assert layer.output_size(x.shape) == y.shape
+        assert (layer.in_size, layer.out_size) == (None, None)
+        joined = nn.Flatten(axis % 3, axis % 3 + len(sizes) - 1)
+        np.testing.assert_array_equal(joined(y), x)
+
+    @pytest.mark.parametrize("lead", [(), (2,), (2, 1, 3), (6,)])
+    @pytest.mark.parametrize("axis", [0, 1, -1, -2])
+    def test_with_a_size(self, axis: int, lead: tuple[int, ...]) -> None:
+        layer, published = (
+            library.Unflatten(axis, (2, 3), in_size=(6, 6)) for library in (nn, brainstate.nn)
+        )
+        assert (layer.in_size, layer.out_size) == (published.in_size, published.out_size)
+        x = numbers((*lead, 6, 6))
+        y = layer(x)
+        assert y.shape == layer.output_size(x.shape) == lead + layer.out_size
+        # Counted from the front, the published axis counts within the example for the size, and
+        # within the whole input in the call.
+        np.testing.assert_array_equal(y, brainstate.nn.Unflatten(axis % 2 - 2, (2, 3))(x))
+
+    @pytest.mark.parametrize("sizes", [(0, 3), (0,), (0, 0), (3, -1)])
+    def test_no_entries(self, sizes: Any) -> None:
+        shape = nn.Unflatten(0, sizes)(jnp.ones((0, 2))).shape
+        assert shape == (*(0 if size == -1 else size for size in sizes), 2)
+
+    def test_an_axis_of_one_entry_goes(self) -> None:
+        assert nn.Unflatten(1, ())(jnp.ones((2, 1, 3))).shape == (2, 3)
+
+    @pytest.mark.parametrize(
+        "axis, sizes, message",
+        [
+            (2, (2, 3), "there is no such axis"),
+            (-3, (2, 3), "there is no such axis"),
+            (0, (2, 4), "6 entries cannot be split in that way"),
+            (0, (4, -1), "6 entries cannot be split in that way"),
+            (0, (0, -1), "6 entries cannot be split in that way"),
+            (0, (), "6 entries cannot be split in that way"),
+        ],
+    )
+    def test_wrong_shape(self, axis: int, sizes: Any, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            nn.Unflatten(axis, sizes, in_size=(6, 4))
+        with pytest.raises(ValueError, match=message):
+            nn.Unflatten(axis, sizes)(jnp.ones((6, 4)))
+
+    def test_what_is_left_of_nothing(self) -> None:
+        with pytest.raises(ValueError, match="0 entries cannot be split"):
+            nn.Unflatten(0, (0, -1))(jnp.ones((0, 2)))
+
+    @pytest.mark.parametrize("shape", [(6, 5), (6,), (6, 4, 2)])
+    def test_another_input_than_announced(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(ValueError, match=r"Unflatten\(in_size=\(6, 4\)\) got an input of"):
+            nn.Unflatten(0, (2, 3), in_size=(6, 4))(jnp.ones(shape))
+
+    @pytest.mark.parametrize(
+        "sizes, error, message",
+        [
+            (6, TypeError, "sizes must be a tuple or list of integers, got 6"),
+            ((2.0, 3), TypeError, "sizes must be a tuple or list of integers"),
+            ("23", TypeError, "sizes must be a tuple or list of integers"),
+            (None, TypeError, "sizes must be a tuple or list of integers"),
+            ((-1, -1), ValueError, "with -1 at most once"),
+            ((-2, -3), ValueError, "sizes must be lengths"),
+        ],
+    )
+    def test_wrong_sizes(self, sizes: Any, error: Any, message: str) -> None:
+        with pytest.raises(error, match=message):
+            nn.Unflatten(0, sizes)
+
+    def test_no_fractions(self) -> None:
+        axis: Any = 1.0
+        with pytest.raises(TypeError, match="integer"):
+            nn.Unflatten(axis, (2, 3))
+
+    def test_arguments_read_back(self) -> None:
+        config = {"axis": -2, "sizes": (2, -1), "name": "split", "in_size": (6, 4)}
+        assert graph.configuration(nn.Unflatten(**config)) == config  # type: ignore[arg-type]
+
+
+def test_units_stay() -> None:
+    voltage = numbers((6, 4)) * saiunit.mV
+    for layer, shape in [
+        (nn.Flatten(), (24,)),
+        (nn.Unflatten(0, (2, 3)), (2, 3, 4)),
+        (nn.MoveAxis(-1, -2), (4, 6)),
+    ]:
+        y = layer(voltage)
+        assert y.shape == shape
+        assert y.unit == saiunit.mV
 
 
 class TestMoveAxis:

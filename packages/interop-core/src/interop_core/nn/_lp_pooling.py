@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, final
@@ -51,7 +52,8 @@ class _LPPool(SlidingWindow):
         window, stride, around = self._window(x.shape)
         powers = _power(x, self.norm_type)
         total = lax.reduce_window(powers, np.zeros((), x.dtype), lax.add, window, stride, around)
-        return _root(total / math.prod(window), self.norm_type)
+        mean = total / math.prod(window)
+        return mean if self.norm_type == 1 else _root(mean, self.norm_type)
 
 
 def _exponent(norm_type: Any) -> float:
@@ -79,21 +81,31 @@ def _power(x: jax.Array, exponent: float) -> jax.Array:
     magnitude = lax.abs(x)
     if exponent == int(exponent):
         return lax.integer_pow(magnitude, int(exponent))
+    if exponent > 1:
+        return magnitude**exponent
     # Below 1 a power has an infinite slope at 0, on both sides: 0 stands between the two.
-    nonzero = magnitude > 0
-    return jnp.where(nonzero, jnp.where(nonzero, magnitude, 1) ** exponent, magnitude)
+    zero = magnitude == 0
+    return jnp.where(zero, 0, jnp.where(zero, 1, magnitude) ** exponent)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _root(mean: jax.Array, exponent: float) -> jax.Array:
     """Take the root of a mean of powers."""
-    if exponent == 1:
-        return mean
-    # The derivative of the root is infinite at 0, where that of the mean is 0: their product, the
-    # derivative of the whole along zeros, is taken to be 0 and must not become NaN.
-    positive = mean > 0
-    safe = jnp.where(positive, mean, 1)
-    root = lax.sqrt(safe) if exponent == 2 else safe ** (1 / exponent)
-    return jnp.where(positive, root, mean)
+    return lax.sqrt(mean) if exponent == 2 else mean ** (1 / exponent)
+
+
+@_root.defjvp
+def _root_jvp(exponent: float, primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    """Differentiate the root, at 0 too.
+
+    The derivative of the root is infinite there, that of the mean of powers is 0: their product,
+    the derivative of the whole along zeros, is taken to be 0 and must not become NaN.
+    """
+    (mean,), (moving,) = primals, tangents
+    root = _root(mean, exponent)
+    zero = mean == 0
+    slope = jnp.where(zero, 0, root / jnp.where(zero, 1, exponent * mean))
+    return root, slope * moving
 
 
 @final
@@ -118,8 +130,8 @@ class LPPool2d(_LPPool):
     zeros. With ``p = 1`` that is the mean of the magnitudes, with ``p = 2`` their root mean square;
     the larger ``p``, the nearer to the largest magnitude. (Without the division by ``n`` it would
     be the norm of the window, which some libraries give this name.) Windows are laid out as by
-    `MaxPool2d`. The powers must stay in the range of the dtype. Along an entry that is 0 the
-    derivative is 0 where there is none.
+    `MaxPool2d`. The powers must stay in the range of the dtype. Where a derivative is infinite,
+    at zeros, it is taken to be 0.
 
     Args:
         norm_type: the exponent ``p``, positive and finite.

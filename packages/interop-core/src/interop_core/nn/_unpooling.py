@@ -78,8 +78,8 @@ class _MaxUnpool(Spatial):
         Args:
             x: the largest entries of the windows, with any number of batch axes.
             indices: their positions in the flattened output, batch and channels included: integers
-                in the shape of ``x``. A position beyond the output is left out. Where several
-                entries have one position, one of them is put there.
+                in the shape of ``x``. A position beyond the output is left out, a negative one
+                counts from its end. Where several entries have one position, one is put there.
             output_size: length of the output along each spatial axis: one integer for all axes or
                 one per axis; or the whole shape of the output. None for the smallest output.
 
