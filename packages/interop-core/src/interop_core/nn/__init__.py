@@ -104,7 +104,9 @@ from ._functional import (
     tanh,
     tanh_shrink,
 )
+from ._gradient_clipping import clip_grad_norm
 from ._group_norm import GroupNorm
+from ._hidata import HiData
 from ._linear import Linear, ScaledWSLinear, SignedWLinear
 from ._lora import LoRA
 from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
@@ -139,6 +141,7 @@ from ._padding_repeating import (
     ReplicationPad3d,
 )
 from ._param import Const, Param
+from ._parameter_count import count_parameters
 from ._pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from ._prefetch import (
     OutputDelayAt,
@@ -326,6 +329,10 @@ __all__ = [
     "not_receive_update_output",
     "receive_update_input",
     "receive_update_output",
+    # data, parameters and gradients
+    "HiData",
+    "clip_grad_norm",
+    "count_parameters",
     # metrics
     "AccuracyMetric",
     "AverageMetric",

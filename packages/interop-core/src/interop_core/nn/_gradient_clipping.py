@@ -1,0 +1,116 @@
+"""Limiting the size of gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+__all__ = ["clip_grad_norm"]
+
+
+def clip_grad_norm(
+    grad: Any,
+    max_norm: float | jax.Array,
+    norm_type: int | float | str | None = 2.0,
+    return_norm: bool = False,
+) -> Any:
+    """Scale gradients down, all by one factor, so that their norm is not above a limit.
+
+    The norm is that of all gradients together, as of one vector: ``(sum |g|**p) ** (1 / p)``. The
+    factor is ``min(1, max_norm / norm)``. Neither overflows where the gradients do not, whatever
+    their precision.
+
+    Args:
+        grad: a pytree of arrays: nested dicts, a module as `jax.grad` gives it. Its structure and
+            dtypes are those of the result; integers become floating-point numbers.
+        max_norm: the limit.
+        norm_type: ``p``, a number from 1; ``"inf"`` for the largest entry, ``"-inf"`` for the
+            smallest, by absolute value. None means 2.
+        return_norm: whether to return the norm before scaling too.
+
+    Returns:
+        The scaled gradients; with ``return_norm`` a pair of them and the norm.
+
+    Raises:
+        ValueError: if ``norm_type`` is none of these, or ``max_norm`` is negative.
+        TypeError: if a leaf is no array.
+
+    Example:
+        >>> grads = {"w": jnp.array([3.0, 4.0]), "b": jnp.array([12.0])}
+        >>> clipped, norm = clip_grad_norm(grads, 6.5, return_norm=True)
+        >>> clipped["w"].tolist(), float(norm)
+        ([1.5, 2.0], 13.0)
+    """
+    p = _order(norm_type)
+    if not isinstance(max_norm, jax.core.Tracer) and not np.all(np.asarray(max_norm) >= 0):
+        raise ValueError(f"max_norm must not be negative, got {max_norm!r}.")
+    leaves, structure = jax.tree.flatten(grad)
+    arrays = [_as_gradient(leaf) for leaf in leaves]
+    norm = _norm([a for a in arrays if a.size and a.dtype != jax.dtypes.float0], p)
+    small = norm <= max_norm
+    factor = jnp.where(small, 1.0, max_norm / jnp.where(small, 1.0, norm))
+    clipped = jax.tree.unflatten(structure, [_scaled(a, factor) for a in arrays])
+    return (clipped, norm) if return_norm else clipped
+
+
+def _order(norm_type: Any) -> float:
+    """Read the order of a norm."""
+    known = {None: 2.0, "inf": math.inf, "-inf": -math.inf}
+    if norm_type is None or isinstance(norm_type, str):
+        order = known.get(norm_type)
+    else:
+        order = float(norm_type)
+    if order is None or not (order >= 1 or order == -math.inf):
+        raise ValueError(
+            f"norm_type must be a number from 1, 'inf', '-inf' or None, got {norm_type!r}."
+        )
+    return order
+
+
+def _as_gradient(leaf: Any) -> Any:
+    """Take an array as it is and make one of a number."""
+    if isinstance(leaf, bool | int | float | complex):
+        return jnp.asarray(leaf)
+    if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
+        raise TypeError(f"Gradients are arrays, got {type(leaf).__name__}: {leaf!r}.")
+    return leaf
+
+
+def _norm(arrays: list[Any], p: float) -> jax.Array:
+    """Compute the norm of one vector made of all arrays; 0 of none."""
+    sizes = [jnp.abs(a).astype(jnp.promote_types(_real(a.dtype), np.float32)) for a in arrays]
+    if not sizes:
+        return jnp.zeros((), jnp.result_type(float))
+    if p == -math.inf:
+        return jnp.stack([a.min() for a in sizes]).min()
+    largest = jnp.stack([a.max() for a in sizes]).max()
+    if p == math.inf:
+        return largest
+    # Powers of entries up to 1 do not overflow. The norm is the same for any unit, which therefore
+    # is a constant for the gradient.
+    usual = (largest > 0) & jnp.isfinite(largest)
+    unit = jax.lax.stop_gradient(jnp.where(usual, largest, 1.0))
+    # A whole number as exponent means products, which are faster than a power.
+    power = int(p) if p.is_integer() else p
+    total = jnp.stack([jnp.sum((a / unit) ** power) for a in sizes]).sum()
+    # The root has no slope at 0.
+    nothing = total == 0
+    return jnp.where(nothing, 0.0, unit * jnp.where(nothing, 1.0, total) ** (1 / p))
+
+
+def _real(dtype: Any) -> Any:
+    """Give the type of absolute values."""
+    return np.finfo(dtype).dtype if jnp.issubdtype(dtype, jnp.complexfloating) else dtype
+
+
+def _scaled(array: Any, factor: jax.Array) -> Any:
+    """Multiply by the factor, in the precision of both, and go back to the dtype of the array."""
+    if array.dtype == jax.dtypes.float0:  # the gradient of an integer
+        return array
+    product = array * factor
+    inexact = jnp.issubdtype(array.dtype, jnp.inexact)
+    return product.astype(array.dtype) if inexact else product
