@@ -192,6 +192,7 @@ class TestCall:
         values, places = jnp.arange(1.0, 5)[:, None], jnp.array([[0], [8], [20], [3]])
         y = nn.MaxUnpool1d(2)(values, places)
         assert y[:, 0].tolist() == [1, 0, 0, 4, 0, 0, 0, 0]
+        assert nn.MaxUnpool1d(2)(jnp.ones((1, 1)), jnp.array([[-2]]))[:, 0].tolist() == [1, 0]
 
     @pytest.mark.parametrize("dtype", ["bool", "int8", "bfloat16"])
     @pytest.mark.parametrize("places", ["int8", "uint8", "int32"])
