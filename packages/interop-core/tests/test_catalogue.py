@@ -292,7 +292,8 @@ def test_computes_the_same_compiled(row: Row) -> None:
         assert jax.tree.map(describe, shapes) == jax.tree.map(describe, output)
         agree(output, layer(*arguments), row.tolerance)
         assert structure_of(after) == structure_of(layer)
-        agree(graph.leaves(after), graph.leaves(layer), row.tolerance)
+        if not row.writes_eagerly:
+            agree(graph.leaves(after), graph.leaves(layer), row.tolerance)
 
 
 @rows(lambda row: not row.chance)
@@ -308,11 +309,9 @@ def test_is_mapped_over(row: Row) -> None:
         for lane, (layer, arguments) in enumerate(zip(layers, calls, strict=True)):
             alone = layer(*arguments)
             agree(jax.tree.map(lambda x, i=lane: x[i], output), alone, 4 * row.tolerance)
-            agree(
-                jax.tree.map(lambda x, i=lane: x[i], graph.leaves(after)),
-                graph.leaves(layer),
-                4 * row.tolerance,
-            )
+            if not row.writes_eagerly:
+                states = jax.tree.map(lambda x, i=lane: x[i], graph.leaves(after))
+                agree(states, graph.leaves(layer), 4 * row.tolerance)
 
 
 @rows(lambda row: row.differentiable)

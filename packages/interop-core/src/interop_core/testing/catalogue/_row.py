@@ -33,6 +33,7 @@ class Row:
         tolerance: largest difference to the same computation done otherwise, relative to the
             largest entry; the default leaves room for another order of sums.
         differentiable: whether the output has gradients worth comparing.
+        writes_eagerly: whether a call changes states outside of JAX's transformations alone.
         chance: whether a call draws random numbers, so that only distributions can be compared.
         differs: why the published layer gives other numbers; None where it gives the same.
     """
@@ -46,6 +47,7 @@ class Row:
     context: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = 2e-6
     differentiable: bool = True
+    writes_eagerly: bool = False
     chance: bool = False
     differs: str | None = None
 
