@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
+from ._content import fingerprint, same
 from ._pretty import call_text
 
 __all__ = [
@@ -189,7 +190,8 @@ class DelayState(ShortTermState[T]):
 class FakeState(Generic[T]):
     """A stand-in with the interface of a state that no traversal collects.
 
-    Layers use it where a state is optional, so that ``layer.x.value`` works either way.
+    Layers use it where a state is optional, so that ``layer.x.value`` works either way. It is
+    configuration: two of them are equal when they hold the same.
 
     Args:
         value: the value.
@@ -199,6 +201,8 @@ class FakeState(Generic[T]):
         >>> FakeState(3).value
         3
     """
+
+    compares_by_content = True
 
     def __init__(self, value: T, name: str | None = None, **metadata: Any) -> None:
         self._value = value
@@ -222,6 +226,14 @@ class FakeState(Generic[T]):
     @name.setter
     def name(self, name: str | None) -> None:
         self._name = name
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        return same(self.__dict__, other.__dict__)
+
+    def __hash__(self) -> int:
+        return fingerprint(self.__dict__)
 
     def __repr__(self) -> str:
         return call_text("FakeState", {"value": self._value})
