@@ -333,7 +333,7 @@ class Delay(Module):
             **kwargs: ignored, so that one call can serve layers of many kinds.
         """
         history = self._filled(batch_size)
-        self.write_ptr = ShortTermState(jnp.zeros((), jnp.int32), tag=NOT_BATCHED)
+        self.write_ptr = ShortTermState(jnp.zeros((), int), tag=NOT_BATCHED)
         self.history = DelayState(history)
 
     @call_order(3)
@@ -350,7 +350,7 @@ class Delay(Module):
         if "history" not in self.__dict__:
             self._buffer()
         self.history.value = self._filled(batch_size)
-        self.write_ptr.value = jnp.zeros((), jnp.int32)
+        self.write_ptr.value = jnp.zeros((), int)
 
     def _filled(self, batch_size: Any) -> Any:
         """Make the values before the first call."""
