@@ -152,7 +152,34 @@ from ._prefetch import (
 )
 from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
 from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
-from ._regularization import L1Reg, L2Reg, Regularization
+from ._regularization import (
+    ElasticNetReg,
+    GroupLassoReg,
+    HuberReg,
+    L1Reg,
+    L2Reg,
+    Regularization,
+    TotalVariationReg,
+)
+from ._regularization_compose import ChainedReg
+from ._regularization_matrix import MaxNormReg, OrthogonalReg, SpectralNormReg
+from ._regularization_prior import (
+    CauchyReg,
+    GaussianReg,
+    HorseshoeReg,
+    SpikeAndSlabReg,
+    StudentTReg,
+)
+from ._regularization_simplex import DirichletReg, EntropyReg
+from ._regularization_support import (
+    BetaReg,
+    ExponentialReg,
+    GammaReg,
+    InverseGammaReg,
+    LogNormalReg,
+    LogUniformReg,
+    UniformReg,
+)
 from ._sequential import Sequential
 from ._sparse_linear import SparseLinear
 from ._spike_bitwise import SpikeBitwise
@@ -210,9 +237,31 @@ __all__ = [
     "Transform",
     "UnitVectorT",
     # penalties
+    "BetaReg",
+    "CauchyReg",
+    "ChainedReg",
+    "DirichletReg",
+    "ElasticNetReg",
+    "EntropyReg",
+    "ExponentialReg",
+    "GammaReg",
+    "GaussianReg",
+    "GroupLassoReg",
+    "HorseshoeReg",
+    "HuberReg",
+    "InverseGammaReg",
     "L1Reg",
     "L2Reg",
+    "LogNormalReg",
+    "LogUniformReg",
+    "MaxNormReg",
+    "OrthogonalReg",
     "Regularization",
+    "SpectralNormReg",
+    "SpikeAndSlabReg",
+    "StudentTReg",
+    "TotalVariationReg",
+    "UniformReg",
     # collective
     "assign_state_values",
     "call_all_fns",

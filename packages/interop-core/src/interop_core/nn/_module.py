@@ -352,7 +352,7 @@ def _text(value: Any, above: set[int]) -> str:
 
 
 def _shown(module: Module) -> dict[str, Any]:
-    """Pick what to show: the label, the sizes, and public attributes off their default."""
+    """Pick what to show: the label, the sizes, child modules, public attributes off default."""
     fields: dict[str, Any] = {}
     for key in ("name", "in_size", "out_size"):
         entry = getattr(module, key)
@@ -360,7 +360,7 @@ def _shown(module: Module) -> dict[str, Any]:
             fields[key] = entry
     defaults = _defaults(cast("Hashable", type(module)))
     for key, entry in module.__dict__.items():
-        if key.startswith("_") or entry is None:
+        if entry is None or (key.startswith("_") and not isinstance(entry, Module)):
             continue
         if key not in defaults or not same(entry, defaults[key]):
             fields[key] = entry

@@ -24,10 +24,9 @@ class ChainT(Transform):
         TypeError: if one is no transformation.
 
     Example:
-        >>> from ._transform import AffineT
         >>> from ._transform_half_bounded import ReluT
-        >>> ChainT(ReluT(), AffineT(2.0, 1.0))(jnp.array([-1.0, 3.0])).tolist()
-        [1.0, 7.0]
+        >>> ChainT(ReluT(1.0), ReluT(-2.0))(jnp.array([-1.0, 3.0])).tolist()
+        [-1.0, 2.0]
     """
 
     def __init__(self, *transforms: Transform) -> None:
