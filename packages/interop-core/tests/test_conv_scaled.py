@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import brainstate
@@ -11,9 +12,17 @@ from jax import numpy as jnp
 
 from interop_core import nn
 from interop_core.nn import init
+from interop_core.testing import quick_compilation
 
 DRAW = np.random.default_rng(0)
 SIZES: dict[int, tuple[int, ...]] = {1: (6, 4), 2: (5, 6, 4), 3: (3, 4, 3, 4)}
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Each program here runs once."""
+    with quick_compilation():
+        yield
 
 
 def normal(shape: tuple[int, ...]) -> Any:
@@ -86,4 +95,4 @@ def test_a_kernel_without_variance_gives_nothing() -> None:
 def test_arguments_are_checked_as_those_of_the_plain_convolution() -> None:
     for options, match in (({"groups": 3}, "groups"), ({"padding": "FULL"}, "padding")):
         with pytest.raises(ValueError, match=match):
-            nn.ScaledWSConv1d((6, 4), 3, 3, **options)  # type: ignore[arg-type]
+            nn.ScaledWSConv1d((6, 4), 3, 3, **options)

@@ -108,15 +108,16 @@ def test_groups_masks_and_axes_are_as_published(
 ) -> None:
     size = (4, 2, 3) if channel_first else (2, 3, 4)
     arguments = (size, 8, (3, 2), stride, padding, dilation, groups)
-    options = {"channel_first": channel_first, "w_init": normal((3, 2, 8, 4 // groups))}
-    mask, bias = normal((8, 1)), normal((1, 8, 1, 1) if channel_first else (1, 1, 8))
+    weight, mask = normal((3, 2, 8, 4 // groups)), normal((8, 1))
+    options: dict[str, Any] = {"channel_first": channel_first, "w_init": weight}
+    bias = normal((1, 8, 1, 1) if channel_first else (1, 1, 8))
     ours = nn.ConvTranspose2d(*arguments, w_mask=mask, b_init=bias, **options)
     published = brainstate.nn.ConvTranspose2d(*arguments, w_mask=mask, b_init=bias, **options)
     x = normal((2, *size))
     close(ours(x), published(x))
     assert ours.out_size == published.out_size
     # Channels apart: each group alone is a layer of its own.
-    moved, kernel = (jnp.moveaxis(x, 1, -1) if channel_first else x), options["w_init"] * mask
+    moved, kernel = (jnp.moveaxis(x, 1, -1) if channel_first else x), weight * mask
     parts = [
         nn.ConvTranspose2d((2, 3, 4 // groups), 8 // groups, *arguments[2:6], w_init=part)(inputs)
         for inputs, part in zip(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from jax.experimental import sparse
 
 from interop_core import nn
 from interop_core.nn import init
+from interop_core.testing import quick_compilation
 
 DENSE = np.array([[1, 0, 2, 0], [0, 3, 0, 0], [4, 0, 0, 5], [0, 0, 0, 0], [0, 6, 7, 0]], np.float32)
 SQUARE = DENSE[:4]
@@ -23,8 +25,23 @@ KINDS = [sparse.BCOO, sparse.BCSR, sparse.COO, sparse.CSR, sparse.CSC]
 PUBLISHED = [saiunit.sparse.COO, saiunit.sparse.CSR, saiunit.sparse.CSC]
 
 
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Each program here runs once."""
+    with quick_compilation():
+        yield
+
+
 def close(actual: Any, expected: Any) -> None:
     np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=2e-6)
+
+
+def made(kind: Any, dense: Any) -> Any:
+    """The matrix in a format. That of JAX by hand, since its own way takes seconds to compile."""
+    if kind is not sparse.BCOO:
+        return kind.fromdense(jnp.asarray(dense))
+    places = np.nonzero(dense)
+    return kind((jnp.asarray(dense[places]), jnp.stack(places, axis=1)), shape=dense.shape)
 
 
 def coordinates(**changes: Any) -> SimpleNamespace:
@@ -44,7 +61,7 @@ def compressed(**changes: Any) -> SimpleNamespace:
 
 @pytest.mark.parametrize("kind", KINDS + PUBLISHED)
 def test_every_format_is_multiplied_by(kind: Any) -> None:
-    layer = nn.SparseLinear(kind.fromdense(jnp.asarray(DENSE)), b_init=jnp.arange(4.0))
+    layer = nn.SparseLinear(made(kind, DENSE), b_init=jnp.arange(4.0))
     assert layer.weight.value["weight"].shape == (7,)
     assert (layer.in_size, layer.out_size) == ((5,), (4,))
     for x in (X, X[0], np.stack([X, -X])):
@@ -53,13 +70,13 @@ def test_every_format_is_multiplied_by(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", KINDS + PUBLISHED)
 def test_a_square_matrix_is_not_transposed(kind: Any) -> None:
-    matrix = kind.fromdense(jnp.asarray(SQUARE))
+    matrix = made(kind, SQUARE)
     close(nn.SparseLinear(matrix)(jnp.eye(4)), SQUARE)
 
 
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_states_and_outputs_are_those_of_the_published_layer(kind: Any) -> None:
-    matrix = kind.fromdense(jnp.asarray(DENSE))
+    matrix = made(kind, DENSE)
     ours = nn.SparseLinear(matrix, b_init=init.Constant(0.5))
     published = brainstate.nn.SparseLinear(matrix, b_init=brainstate.nn.init.Constant(0.5))
     mine, theirs = ours.weight.value, published.weight.value
@@ -75,7 +92,7 @@ def test_states_and_outputs_are_those_of_the_published_layer(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS + PUBLISHED)
 def test_gradients_are_those_of_the_dense_product(kind: Any) -> None:
     # Those of the published layer are in the order of columns also where the matrix goes by rows.
-    matrix = kind.fromdense(jnp.asarray(DENSE))
+    matrix = made(kind, DENSE)
     got = jax.grad(lambda layer: (layer(X) ** 2).sum())(nn.SparseLinear(matrix))
     expected = np.asarray(jax.grad(lambda dense: ((X @ dense) ** 2).sum())(jnp.asarray(DENSE)))
     by_column = kind in (sparse.CSC, saiunit.sparse.CSC)
@@ -126,15 +143,20 @@ def test_a_matrix_may_have_no_entries(shape: tuple[int, int]) -> None:
 
 
 def test_the_values_are_in_the_state_alone() -> None:
-    matrix = sparse.BCOO.fromdense(jnp.asarray(DENSE))
+    matrix = made(sparse.BCOO, DENSE)
     one, other = nn.SparseLinear(matrix), nn.SparseLinear(2 * matrix)
     assert not hasattr(one.spar_mat, "data")
     assert one.spar_mat == other.spar_mat
     assert hash(one.spar_mat) == hash(other.spar_mat)
-    assert jax.tree.structure(one) == jax.tree.structure(other)
-    moved = nn.SparseLinear(sparse.BCOO.fromdense(jnp.asarray(DENSE[::-1])))
+    assert structure(one) == structure(other)
+    moved = nn.SparseLinear(made(sparse.BCOO, DENSE[::-1]))
     assert moved.spar_mat != one.spar_mat
-    assert jax.tree.structure(moved) != jax.tree.structure(one)
+    assert structure(moved) != structure(one)
+
+
+def structure(layer: nn.SparseLinear) -> Any:
+    """All of a layer but its parameters."""
+    return jax.tree.structure(layer)
 
 
 def test_the_work_grows_with_the_entries() -> None:

@@ -100,7 +100,8 @@ class AllToAll(LastAxis):
             y = self._sum(as_array(x), kernel)
         else:
             if not self.include_self:
-                kernel = jnp.where(jnp.eye(*kernel.shape, dtype=bool), 0, kernel)
+                own = jnp.eye(kernel.shape[0], kernel.shape[1], dtype=bool)
+                kernel = jnp.where(own, 0, kernel)
             y = jnp.dot(x, kernel)
         bias = parameters.get("bias")
         return y if bias is None else y + bias
