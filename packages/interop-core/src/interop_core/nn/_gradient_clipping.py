@@ -82,24 +82,35 @@ def _as_gradient(leaf: Any) -> Any:
 
 def _norm(arrays: list[Any], p: float) -> jax.Array:
     """Compute the norm of one vector made of all arrays; 0 of none."""
-    sizes = [jnp.abs(a).astype(jnp.promote_types(_real(a.dtype), np.float32)) for a in arrays]
-    if not sizes:
+    if not arrays:
         return jnp.zeros((), jnp.result_type(float))
     if p == -math.inf:
-        return jnp.stack([a.min() for a in sizes]).min()
-    largest = jnp.stack([a.max() for a in sizes]).max()
+        return jnp.stack([_sizes(a).min() for a in arrays]).min()
     if p == math.inf:
-        return largest
-    # Powers of entries up to 1 do not overflow. The norm is the same for any unit, which therefore
-    # is a constant for the gradient.
-    usual = (largest > 0) & jnp.isfinite(largest)
-    unit = jax.lax.stop_gradient(jnp.where(usual, largest, 1.0))
+        return jnp.stack([_sizes(a).max() for a in arrays]).max()
     # A whole number as exponent means products, which are faster than a power.
     power = int(p) if p.is_integer() else p
-    total = jnp.stack([jnp.sum((a / unit) ** power) for a in sizes]).sum()
-    # The root has no slope at 0.
-    nothing = total == 0
-    return jnp.where(nothing, 0.0, unit * jnp.where(nothing, 1.0, total) ** (1 / p))
+    total = jnp.stack([jnp.sum(_sizes(a) ** power) for a in arrays]).sum()
+    # Far from both ends of the range no entry that matters has been lost; the rest is rare.
+    fits = jnp.isfinite(total) & (total > float(np.finfo(np.float32).tiny) ** 0.5)
+
+    def scaled() -> Any:
+        """Compute the norm in a unit in which no power overflows."""
+        largest = jnp.stack([_sizes(a).max() for a in arrays]).max()
+        usual = (largest > 0) & jnp.isfinite(largest)
+        # The norm is the same in any unit, which therefore is a constant for the gradient.
+        unit = jax.lax.stop_gradient(jnp.where(usual, largest, 1.0))
+        total = jnp.stack([jnp.sum((_sizes(a) / unit) ** power) for a in arrays]).sum()
+        nothing = total == 0  # where the root has no slope
+        return jnp.where(nothing, 0.0, unit * jnp.where(nothing, 1.0, total) ** (1 / p))
+
+    norm: jax.Array = jax.lax.cond(fits, lambda: jnp.where(fits, total, 1.0) ** (1 / p), scaled)
+    return norm
+
+
+def _sizes(array: Any) -> jax.Array:
+    """Give absolute values, in single precision at least."""
+    return jnp.abs(array).astype(jnp.promote_types(_real(array.dtype), np.float32))
 
 
 def _real(dtype: Any) -> Any:
