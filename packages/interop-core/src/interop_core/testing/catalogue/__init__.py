@@ -20,10 +20,19 @@ from . import (
     _recurrent,
     _wrapper,
 )
+from ._regularization import REGULARIZATIONS, RegularizationRow
 from ._row import Row
 from ._transform import TRANSFORMS, TransformRow
 
-__all__ = ["FAMILIES", "ROWS", "TRANSFORMS", "Row", "TransformRow"]
+__all__ = [
+    "FAMILIES",
+    "REGULARIZATIONS",
+    "ROWS",
+    "TRANSFORMS",
+    "RegularizationRow",
+    "Row",
+    "TransformRow",
+]
 
 FAMILIES: dict[str, tuple[Row, ...]] = {
     "element-wise layers": _activation.ROWS,
