@@ -162,3 +162,33 @@ def test_tied_layers_hold_one_state() -> None:
 def test_name_and_configuration() -> None:
     assert nn.Sequential(name="body").name == "body"
     assert graph.configuration(nn.Sequential(jnp.tanh, name="body")) == {"name": "body"}
+
+
+def test_descriptions_are_built_for_the_size_before() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear.desc(out_size=5))
+    assert (model[2].in_size, model.out_size) == ((3,), (5,))
+    model.append(nn.Linear.desc(out_size=4, b_init=None))
+    model.extend([nn.LayerNorm.desc(), nn.Linear.desc(out_size=1)])
+    # The published one inserts behind the last-but-one here, against its documentation.
+    model.insert(-1, nn.Linear.desc(out_size=4))
+    assert [type(layer).__name__ for layer in model[-3:]] == ["LayerNorm", "Linear", "Linear"]
+    assert model(jnp.ones(2)).shape == (1,)
+    with pytest.raises(ValueError, match="do not say its size"):
+        nn.Sequential(abs, nn.Linear.desc(out_size=5))
+    for index in (9, -9):
+        with pytest.raises(IndexError, match="no position"):
+            model.insert(index, nn.ReLU())
+
+
+def test_descriptions() -> None:
+    described = nn.Linear.desc(2, b_init=None)
+    assert described.identifier == (nn.Linear, (2,), {"b_init": None})
+    assert (described.cls, described.args, described.kwargs) == described.identifier
+    one, two = described(3), described.init(3, name="x")
+    assert (one.in_size, one.out_size, one.b_init, two.name) == ((2,), (3,), None, "x")
+    assert one.weight is not two.weight
+    assert described(3, b_init=nn.init.ZeroInit()).b_init is not None
+    assert described == nn.Linear.desc(2, b_init=None)
+    assert hash(described) == hash(nn.Linear.desc(2, b_init=None))
+    assert described not in (nn.Linear.desc(3, b_init=None), nn.Linear.desc(2), 3)
+    assert repr(described) == "ParamDescriber(Linear(2, b_init=None))"

@@ -6,13 +6,14 @@ import functools
 import inspect
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from .. import _structure, graph
 from .._content import same
 from .._pretty import enclose, value_text
 from ..graph import EVERYWHERE, FlatDict, Node
 from ..state import ParamState, State
+from ._describer import ParamDescriber
 from ._initializers import to_size
 
 if TYPE_CHECKING:
@@ -79,6 +80,19 @@ class Module(Node):
     def __init__(self, name: str | None = None) -> None:
         if name is not None:
             self._name = name
+
+    @classmethod
+    def desc(cls, *args: Any, **kwargs: Any) -> ParamDescriber[Self]:
+        """Keep arguments for building a module later, or several alike.
+
+        Args:
+            *args: positional arguments.
+            **kwargs: arguments by name.
+
+        Returns:
+            What builds the module when it is called with the arguments that are missing.
+        """
+        return ParamDescriber(cls, *args, **kwargs)
 
     @property
     def name(self) -> str | None:

@@ -10,6 +10,7 @@ import jax
 
 from .. import environ
 from .._content import Content
+from ._describer import ParamDescriber
 from ._module import ElementWiseBlock, Module
 
 __all__ = ["Sequential"]
@@ -19,12 +20,14 @@ class Sequential(Module):
     """Calls layers in turn, each on the output of the one before.
 
     Args:
-        *layers: modules or plain functions. The first is called with all the arguments. Without
-            layers, the stack returns its input.
+        *layers: modules or plain functions, or descriptions of modules (`Module.desc`), which are
+            built with the output size of the layers before as ``in_size``. The first is called
+            with all the arguments. Without layers, the stack returns its input.
         name: a label for the user.
 
     Raises:
         TypeError: if an element is neither a module nor callable, or is a class.
+        ValueError: if a module is to be built behind layers that do not say their output size.
 
     Example:
         >>> stack = Sequential(abs, lambda x: x + 1)
@@ -38,7 +41,8 @@ class Sequential(Module):
 
     def __init__(self, *layers: Any, name: str | None = None) -> None:
         super().__init__(name=name)
-        self.layers = [_checked(layer) for layer in layers]
+        self.layers = []
+        self.extend(layers)
 
     @property
     def in_size(self) -> Any:
@@ -111,15 +115,28 @@ class Sequential(Module):
 
     def append(self, layer: Any) -> None:
         """Add a layer at the end."""
-        self.layers.append(_checked(layer))
+        self.layers.append(_checked(layer, self.layers))
 
-    def extend(self, layers: Iterable[Any]) -> None:
+    def extend(self, modules: Iterable[Any]) -> None:
         """Add several layers at the end."""
-        self.layers.extend([_checked(layer) for layer in layers])
+        extended = list(self.layers)
+        for layer in modules:
+            extended.append(_checked(layer, extended))
+        self.layers = extended
 
-    def insert(self, index: int, layer: Any) -> None:
-        """Put a layer in front of the one at a position."""
-        self.layers.insert(index, _checked(layer))
+    def insert(self, index: int, module: Any) -> None:
+        """Put a layer in front of the one at a position.
+
+        Args:
+            index: the position; negative ones count from the end, as in a list.
+            module: the layer.
+
+        Raises:
+            IndexError: if there is no such position.
+        """
+        if not -len(self.layers) <= index <= len(self.layers):
+            raise IndexError(f"A stack of {len(self.layers)} layers has no position {index}.")
+        self.layers.insert(index, _checked(module, self.layers[:index]))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -160,8 +177,17 @@ def _function_size(wrapped: Content, size: tuple[int, ...], dtype: Any) -> Any:
     return tuple(made.shape)
 
 
-def _checked(layer: Any) -> Callable[..., Any]:
-    """Refuse what cannot be called on an input."""
+def _checked(layer: Any, before: list[Any]) -> Callable[..., Any]:
+    """Refuse what cannot be called on an input; build what is described."""
+    if isinstance(layer, ParamDescriber):
+        stack = Sequential()
+        stack.layers = before
+        if stack.out_size is None:
+            raise ValueError(
+                f"{layer!r} is built for the output of the layers before, which do not say its "
+                "size: build it first."
+            )
+        layer = layer(in_size=stack.out_size)
     if isinstance(layer, type):
         raise TypeError(
             f"Sequential holds layers, not classes: {layer.__name__} must be built first."
