@@ -31,11 +31,11 @@ class Row:
         options: the attribute that holds ``**kwargs``.
         more: arguments that are accepted through ``**kwargs``.
         runtime: attributes that come into being after construction.
-        carried: attributes with arrays that are no states; they are moved as they are.
+        carried: attributes that no argument says; they are moved.
         unseen: attributes that say nothing of what is computed.
         later: arguments that are set as attributes once the layer is built.
-        refusals: each gives a reason where the published layer does not compute what the
-            arguments say, and None elsewhere.
+        refusals: functions of the arguments and the layer; each gives a reason where the published
+            layer does not compute what the arguments say, and None elsewhere.
     """
 
     name: str
@@ -50,4 +50,4 @@ class Row:
     carried: frozenset[str] = frozenset()
     unseen: frozenset[str] = frozenset()
     later: tuple[str, ...] = ()
-    refusals: tuple[Callable[[Mapping[str, Any]], str | None], ...] = ()
+    refusals: tuple[Callable[[Mapping[str, Any], Any], str | None], ...] = ()

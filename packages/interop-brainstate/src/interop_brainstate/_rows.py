@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -19,6 +20,9 @@ __all__ = ["ROWS"]
 
 Arguments = Mapping[str, Any]
 
+RELEASE = tuple(int(part) for part in metadata.version("brainstate").split(".")[:2])
+"""The published package's release that is installed."""
+
 
 def _plain(names: str, **said: Any) -> Iterable[Row]:
     """Rows that say the same of several layers."""
@@ -32,9 +36,19 @@ def _each(stem: str, dimensions: str = "1d 2d 3d") -> str:
 # -- what a published layer does otherwise ---------------------------------------------------------
 
 
-def _when(argument: str, value: Any, reason: str) -> Callable[[Arguments], str | None]:
+def _when(argument: str, value: Any, reason: str) -> Callable[[Arguments, Any], str | None]:
     """Refuse one value of one argument."""
-    return lambda given: reason if given.get(argument) is value else None
+
+    def refuse(given: Arguments, _: Any) -> str | None:
+        found = given.get(argument)
+        return reason if found is value or (type(found) is float and found == value) else None
+
+    return refuse
+
+
+def _before(version: tuple[int, int], refuse: Callable[[Arguments, Any], str | None]) -> Any:
+    """Refuse with releases before one."""
+    return (refuse,) if version > RELEASE else ()
 
 
 _INDICES = _when(
@@ -45,17 +59,45 @@ _UNTRACKED = _when(
 )
 
 
-def _half_statistics(given: Arguments) -> str | None:
+def _half_statistics(given: Arguments, _: Any) -> str | None:
     dtype = given.get("dtype")
     if dtype is None or jnp.dtype(dtype).itemsize >= 4:
         return None
     return f"dtype={jnp.dtype(dtype).name} rounds the running statistics and the momentum there"
 
 
-def _partial_groups(given: Arguments) -> str | None:
+def _partial_groups(given: Arguments, _: Any) -> str | None:
     if given.get("reduction_axes") is None:
         return None
     return "reduction_axes of the user's choice give other numbers there"
+
+
+def _one_weight(given: Arguments, layer: Any) -> str | None:
+    if np.ndim(layer.weight.value["weight"]) or not given["include_self"]:
+        return None
+    return "one weight for all pairs gives one column for all outputs there"
+
+
+def _one_event_weight(_: Arguments, layer: Any) -> str | None:
+    if np.ndim(layer.weight.value):
+        return None
+    return "one weight for all pairs adds up a batch there"
+
+
+def _open_axis(given: Arguments, _: Any) -> str | None:
+    size = given["target_size"]
+    return "a size of None is not known to this release" if None in np.atleast_1d(size) else None
+
+
+def _initialised(_: Arguments, layer: Any) -> str | None:
+    if not getattr(layer, "dict_vmap_states", None):
+        return None
+    return "was initialised, and each library lists the mapped states in a form of its own"
+
+
+_KEEPS_NOTHING = _when("prob", 0.0, "prob=0.0 has a gradient there that is not a number")
+_ADDS = _when("op", "add", "op='add' is refused there")
+_EVERY_AXIS = _when("dim", None, "dim=None takes the softmax over another axis in this release")
 
 
 # -- arguments that are kept in another form -------------------------------------------------------
@@ -77,6 +119,11 @@ def _negative(value: Any, layer: Any) -> Any:
     axes = tuple(axis if axis < 0 else axis - len(layer.in_size) for axis in np.atleast_1d(value))
     found = tuple(int(axis) for axis in axes)
     return found[0] if len(found) == 1 else found
+
+
+def _alone(value: Any, _: Any) -> Any:
+    """Axes of the array given, as they are; one stands alone."""
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
 def _flat(value: Any, _: Any) -> Any:
@@ -118,8 +165,32 @@ def _named(value: Any, _: Any) -> Any:
         return value
 
 
+class Coordinates:
+    """The sparse matrix of a layer of the core, whose positions and values it keeps apart.
+
+    Args:
+        layer: a `nn.SparseLinear`.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        positions = layer.spar_mat
+        if positions.kept is not None:
+            raise Refusal(
+                "has a sparse matrix with places for entries that are not there",
+                "build it of a matrix without padding",
+            )
+        self.shape, self.row, self.col = positions.shape, positions.row, positions.col
+        self.data = layer.weight.value["weight"]
+
+    def published(self) -> Any:
+        """The matrix as the published layer takes it."""
+        from saiunit import sparse  # the published package's own; it needs time to import
+
+        return sparse.COO((self.data, self.row, self.col), shape=self.shape)
+
+
 _NORMAL: dict[str, Any] = {
-    "inward": {"reduction_axes": _negative, "feature_axes": _negative, "dtype": _free_dtype},
+    "inward": {"reduction_axes": _alone, "feature_axes": _negative, "dtype": _free_dtype},
     "outward": {"dtype": _fixed_dtype},
 }
 _CELL: dict[str, Any] = {
@@ -135,12 +206,14 @@ _LINEAR = (
         {"b_init": _biased(), "ws_gain": lambda layer: "gain" in layer.weight.value},
     ),
     Row("SignedWLinear"),
-    Row("AllToAll", {"b_init": _biased()}),
+    Row("AllToAll", {"b_init": _biased()}, refusals=(_one_weight,)),
     Row("OneToOne", {"b_init": _biased()}),
     Row("LoRA", {"lora_rank": lambda layer: layer.weight.value["lora_a"].shape[-1]}),
     Row(
         "SparseLinear",
         {"b_init": _biased()},
+        {"spar_mat": Coordinates},
+        outward={"spar_mat": lambda matrix, _: matrix.published()},
     ),
 )
 
@@ -158,6 +231,7 @@ _POOLING = (
     *_plain(
         f"{_each('AdaptiveAvgPool')} {_each('AdaptiveMaxPool')}",
         kept={"target_size": "target_shape"},
+        refusals=_before((0, 5), _open_axis),
     ),
     *_plain("Flatten Unflatten"),
     *_plain(
@@ -191,8 +265,11 @@ _NORMALIZATION = (
 )
 
 _DROPOUT = (
-    *_plain(f"Dropout {_each('Dropout')} AlphaDropout FeatureAlphaDropout"),
-    Row("DropoutFixed", runtime=frozenset({"mask"})),
+    *_plain(
+        f"Dropout {_each('Dropout')} AlphaDropout FeatureAlphaDropout",
+        refusals=(_KEEPS_NOTHING,),
+    ),
+    Row("DropoutFixed", runtime=frozenset({"mask"}), refusals=(_KEEPS_NOTHING,)),
 )
 
 _EMBEDDING = (Row("Embedding"),)
@@ -208,18 +285,30 @@ _RECURRENT = (
 _ACTIVATION = (
     *_plain("ReLU RReLU Hardtanh ReLU6 Sigmoid Hardsigmoid Tanh SiLU Mish Hardswish ELU CELU SELU"),
     *_plain("GLU GELU Hardshrink LeakyReLU LogSigmoid Softplus Softshrink Softsign Tanhshrink"),
-    *_plain("Threshold Softmin Softmax Softmax2d LogSoftmax Identity SpikeBitwise"),
+    *_plain("Threshold Softmax2d Identity"),
+    *_plain("Softmin Softmax LogSoftmax", refusals=_before((0, 5), _EVERY_AXIS)),
+    Row("SpikeBitwise", refusals=(_ADDS,)),
     Row(
         "PReLU",
         {"init": lambda _: 0.25, "dtype": lambda layer: layer.weight.value.dtype},
+        inward={"dtype": _free_dtype},
         outward={"dtype": lambda _, layer: layer.weight.value.dtype},
     ),
 )
 
+_WEIGHT: dict[str, Callable[[Any], Any]] = {"weight": lambda layer: layer.weight.value}
+
+_EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(_one_event_weight,)),)
+
+_UPDATES = frozenset({"_before_updates", "_after_updates"})
+
 _WRAPPER = (
+    Row("Dynamics", carried=_UPDATES),
+    Row("Map", refusals=(_initialised,)),
     Row("Sequential", entries="layers"),
     Row("EnvironContext", options="context"),
-    Row("Vmap"),
+    # The published layer keeps its filters inside a function, which is compared as a whole.
+    Row("Vmap", dict.fromkeys(("vmap_states", "vmap_out_states"), lambda _: None)),
 )
 
 _PARAM: dict[str, Any] = {
@@ -257,6 +346,7 @@ ROWS: dict[str, Row] = {
         _NORMALIZATION,
         _DROPOUT,
         _EMBEDDING,
+        _EVENT,
         _RECURRENT,
         _ACTIVATION,
         _WRAPPER,
@@ -266,3 +356,20 @@ ROWS: dict[str, Row] = {
     for row in family
 }
 """The rows by name."""
+
+_DRAWN = (
+    "draws its connections at construction, and each library keeps them in a form of its own",
+    "build the layer in the other library and assign its weight",
+)
+_POINTS = (
+    "belongs to a model's own class, which fills it step by step",
+    "write the class with the other library's layers",
+)
+
+UNCONVERTIBLE: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("FixedNumConn", "EventFixedNumConn", "EventFixedProb"), _DRAWN),
+    **dict.fromkeys(("Delay", "StateWithDelay"), _POINTS),
+    **dict.fromkeys(("DelayAccess", "OutputDelayAt"), _POINTS),
+    **dict.fromkeys(("Prefetch", "PrefetchDelay", "PrefetchDelayAt"), _POINTS),
+}
+"""Layers that do not convert: why, and what to do instead."""

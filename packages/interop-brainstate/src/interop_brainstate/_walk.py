@@ -22,7 +22,7 @@ from interop_core.mapping import Context, LayerMapping
 from ._read import INITIALIZERS, arguments_of, arrays_of, audit, entries_of, lost, make
 from ._registered import mapping_of
 from ._row import Row
-from ._rows import ROWS
+from ._rows import ROWS, UNCONVERTIBLE
 from ._sides import CORE, Side, holds_nodes, parameters
 from ._states import check_state, move_state
 from ._values import translated
@@ -107,6 +107,9 @@ class Conversion:
             reason = f"{self.target.label} has no layer of this name"
             self._note(path, layer, Refusal(reason), UnsupportedLayerError)
             return None
+        if cls.__name__ in UNCONVERTIBLE and self.source.is_public(cls):
+            self._note(path, layer, Refusal(*UNCONVERTIBLE[cls.__name__]), UnsupportedLayerError)
+            return None
         known = [b.__name__ for b in cls.__mro__[1:] if b.__name__ in ROWS]
         advice = (
             "register_layer_mapping(LayerMapping(..., 'brainstate', ...)) teaches it; a model of "
@@ -124,11 +127,12 @@ class Conversion:
         try:
             given = arguments_of(self.source, row, layer)
             self._arguments[id(layer)] = given
-            for why in row.refusals:
-                reason = why(given)
-                if reason is not None:
-                    refusal = Refusal(reason, "the two layers would not compute the same")
-                    self._note(path, layer, refusal, UnsupportedConfigurationError)
+            reasons = [why(given, layer) for why in row.refusals]
+            for reason in filter(None, reasons):
+                refusal = Refusal(reason, "the two layers would not compute the same")
+                self._note(path, layer, refusal, UnsupportedConfigurationError)
+            if any(reasons):
+                return
             self._check_options(layer, row, given, path)
             unlike = audit(self.source, row, layer, given)
             if unlike:
@@ -240,7 +244,7 @@ class Conversion:
         held = vars(built)
         for name, value in vars(layer).items():
             if name in row.carried and not holds_nodes(self.source, value):
-                setattr(built, name, value)
+                setattr(built, name, translated(self.source, self.target, value, self._build))
             elif holds_nodes(self.source, value):
                 placed = self._place(value, held.get(name))
                 if placed is not held.get(name):

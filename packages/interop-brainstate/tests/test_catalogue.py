@@ -1,0 +1,146 @@
+"""Every row of the catalogue: converted both ways it keeps its arrays and computes the same."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import brainstate
+import jax
+import numpy as np
+import pytest
+
+from interop_brainstate import from_brainstate, supported_layers, to_brainstate
+from interop_core import environ, nn
+from interop_core.errors import InteropError
+from interop_core.testing.catalogue import ROWS, Row
+
+# What does not convert, and the reason it gives: by layer, or by layer and case.
+NOT_CONVERTED = {
+    "AllToAll-one weight": "one column for all outputs there",
+    "Delay": "belongs to a model's own class",
+    "Dropout-nothing-kept": "gradient there that is not a number",
+    "EventFixedNumConn": "draws its connections",
+    "EventFixedProb": "draws its connections",
+    "EventLinear": "adds up a batch there",
+    "FixedNumConn": "draws its connections",
+    "Map": "was initialised",
+    "MaxPool1d-indices": "return_indices=True gives other indices there",
+    "MaxPool2d-indices": "return_indices=True gives other indices there",
+    "MoveAxis": "no row names exactly this layer",
+    "SpikeBitwise": "op='add' is refused there",
+    "StateWithDelay": "belongs to a model's own class",
+}
+REFUSED = re.compile(
+    "|".join(
+        [
+            "has no counterpart in brainstate",  # an option that only the core has
+            "does not take these options",  # said by the other library's constructor
+            "rounds the running statistics",
+            "does not normalise there",
+            "give other numbers there",
+            "follows input and parameters",
+            *map(re.escape, NOT_CONVERTED.values()),
+        ]
+    )
+)
+# Layers whose published kernels need more than is installed, or take fewer kinds of input.
+NOT_CALLED = {"SpikeBitwise", "EventLinear", "SparseLinear"}
+
+SIDES: tuple[Any, Any] = ((nn, environ), (brainstate.nn, brainstate.environ))
+
+
+def build(row: Row, side: int) -> Any:
+    """The layer of a row in one library, with the states of a sequence."""
+    library, settings = SIDES[side]
+    with settings.context(**row.context):
+        layer = row.make(library)
+        if row.batch is not None:
+            # A layer that holds its own batch takes none.
+            try:
+                layer.init_all_states(row.batch)
+            except TypeError:
+                layer.init_all_states()
+    return layer
+
+
+def outputs(row: Row, layer: Any, side: int) -> list[Any]:
+    """What a layer gives, step by step, and its states at the end."""
+    _, settings = SIDES[side]
+    with settings.context(**row.context):
+        given = [layer(*row.arguments(step)) for step in range(row.steps)]
+    return jax.tree.leaves([given, held(layer)])
+
+
+def held(layer: Any) -> dict[str, Any]:
+    """The values of the states by path."""
+    return {".".join(map(str, path)): state.value for path, state in layer.states().items()}
+
+
+def arrays(layer: Any) -> list[int]:
+    """The identities of the arrays, in the order of their paths."""
+    found = sorted(held(layer).items())
+    return [id(leaf) for _, value in found for leaf in jax.tree.leaves(value)]
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["from the core", "from the published"])
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_layer_converts_or_says_why_not(row: Row, side: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the published package warns of what it depends on
+        try:
+            layer = build(row, side)
+        except Exception:
+            if side == 0:
+                raise
+            pytest.skip("the published library has no such layer or option")
+        check(row, layer, side)
+
+
+def check(row: Row, layer: Any, side: int) -> None:
+    go, back = (to_brainstate, from_brainstate) if side == 0 else (from_brainstate, to_brainstate)
+    before = [library.random.DEFAULT.value for library in (brainstate, _core())]
+    refused: InteropError | None = None
+    try:
+        converted = go(layer)
+    except InteropError as error:
+        refused = error
+    if refused is not None:
+        assert refused.problems
+        assert all(REFUSED.search(problem.reason) for problem in refused.problems), refused
+        return
+    assert type(converted).__name__ == type(layer).__name__
+    assert isinstance(converted, SIDES[1 - side][0].Module)
+    assert held(converted).keys() == held(layer).keys()
+    assert arrays(converted) == arrays(layer)
+    for path, state in layer.states().items():
+        assert type(converted.states()[path]).__name__ == type(state).__name__
+    again = back(converted)
+    assert type(again) is type(layer)
+    assert arrays(again) == arrays(layer)
+    assert (again.in_size, again.out_size) == (layer.in_size, layer.out_size)
+    after = [library.random.DEFAULT.value for library in (brainstate, _core())]
+    assert all(x is y for x, y in zip(before, after, strict=True))
+    if row.chance or row.name in NOT_CALLED:
+        return
+    assert row.differs is None or "gradient" in row.differs
+    expected = outputs(row, layer, side)
+    for x, y in zip(expected, outputs(row, converted, 1 - side), strict=True):
+        assert np.shape(x) == np.shape(y)
+        assert np.asarray(x).dtype == np.asarray(y).dtype
+        scale = float(np.max(np.abs(np.asarray(x, np.float64)), initial=1.0))
+        np.testing.assert_allclose(
+            np.asarray(x, np.float64), np.asarray(y, np.float64), atol=10 * row.tolerance * scale
+        )
+
+
+def _core() -> Any:
+    import interop_core
+
+    return interop_core
+
+
+def test_every_layer_of_the_catalogue_has_a_word() -> None:
+    known = set(supported_layers()) | {name.partition("-")[0] for name in NOT_CONVERTED}
+    assert {row.name for row in ROWS} <= known
