@@ -67,6 +67,7 @@ from ._dynamics import (
 )
 from ._embedding import Embedding
 from ._event import EventFixedNumConn, EventFixedProb, EventLinear, FixedNumConn
+from ._exp_euler import exp_euler_step
 from ._flatten import Flatten, MoveAxis, Unflatten
 from ._functional import (
     celu,
@@ -356,6 +357,8 @@ __all__ = [
     "EventFixedProb",
     "EventLinear",
     "FixedNumConn",
+    # integration
+    "exp_euler_step",
     # recurrence
     "GRUCell",
     "LSTMCell",

@@ -80,7 +80,7 @@ class Connections:
         """A short word for the content: two networks are compared in every compiled call."""
         content = hashlib.blake2b(repr((self.shape, self.target, self.indices.shape)).encode())
         for part in (self.indices, self.rows):
-            content.update(b"" if part is None else memoryview(part))
+            content.update(b"" if part is None else part.tobytes())
         return content.digest()
 
     @functools.cached_property
