@@ -46,14 +46,14 @@ def scattered(x: Any, w: Any, stride: int, dilation: int, crop: int, length: int
     return y
 
 
-@pytest.mark.parametrize("length", [1, 4])
 @pytest.mark.parametrize(
     ("kernel", "stride", "dilation"), [(3, 1, 1), (4, 2, 1), (2, 3, 1), (3, 2, 2)]
 )
 @pytest.mark.parametrize("padding", ["SAME", "VALID", 2, (4, 1), ((4, 0),)])
 def test_every_input_leaves_a_copy_of_the_kernel(
-    length: int, kernel: int, stride: int, dilation: int, padding: Any
+    kernel: int, stride: int, dilation: int, padding: Any
 ) -> None:
+    length = 1 if kernel == 2 else 4
     x, w = normal((length, 2)), normal((kernel, 3, 2))
     layer = nn.ConvTranspose1d((length, 2), 3, kernel, stride, padding, dilation, w_init=w)
     window = (kernel - 1) * dilation + 1
@@ -78,7 +78,7 @@ def test_every_input_leaves_a_copy_of_the_kernel(
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (3, 2), (2, 2)])
+@pytest.mark.parametrize(("kernel", "stride"), [(4, 2), (3, 2)])
 def test_it_is_the_gradient_of_a_convolution(
     n: int, padding: str, kernel: int, stride: int
 ) -> None:
@@ -90,42 +90,44 @@ def test_it_is_the_gradient_of_a_convolution(
     close(layer(x), gradient)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("channel_first", [False, True])
 @pytest.mark.parametrize(
-    ("stride", "dilation", "padding"),
+    ("groups", "stride", "dilation", "padding"),
     [
-        (1, 1, "SAME"),
-        ((1, 3), 1, "VALID"),
-        (2, (2, 1), "SAME"),
-        (2, 1, (1, 2)),
-        (2, 1, ((1, 0), (2, 1))),
-        (2, 1, ((1, 2),)),
+        (1, (1, 3), 1, "VALID"),
+        (2, 2, (2, 1), "SAME"),
+        (4, 2, 1, (1, 2)),
+        (1, 2, 1, ((1, 0), (2, 1))),
+        (2, 1, 1, ((1, 2),)),
     ],
 )
 def test_groups_masks_and_axes_are_as_published(
-    groups: int, channel_first: bool, stride: Any, dilation: Any, padding: Any
+    channel_first: bool, groups: int, stride: Any, dilation: Any, padding: Any
 ) -> None:
     size = (4, 2, 3) if channel_first else (2, 3, 4)
     arguments = (size, 8, (3, 2), stride, padding, dilation, groups)
-    weight, mask = normal((3, 2, 8, 4 // groups)), normal((8, 1))
-    options: dict[str, Any] = {"channel_first": channel_first, "w_init": weight}
-    bias = normal((1, 8, 1, 1) if channel_first else (1, 1, 8))
-    ours = nn.ConvTranspose2d(*arguments, w_mask=mask, b_init=bias, **options)
-    published = brainstate.nn.ConvTranspose2d(*arguments, w_mask=mask, b_init=bias, **options)
+    options: dict[str, Any] = {
+        "channel_first": channel_first,
+        "w_init": normal((3, 2, 8, 4 // groups)),
+        "w_mask": normal((8, 1)),
+        "b_init": normal((1, 8, 1, 1) if channel_first else (1, 1, 8)),
+    }
+    ours = nn.ConvTranspose2d(*arguments, **options)
+    published = brainstate.nn.ConvTranspose2d(*arguments, **options)
     x = normal((2, *size))
     close(ours(x), published(x))
     assert ours.out_size == published.out_size
-    # Channels apart: each group alone is a layer of its own.
-    moved, kernel = (jnp.moveaxis(x, 1, -1) if channel_first else x), weight * mask
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_each_group_is_a_layer_of_its_own(groups: int) -> None:
+    x, weight = normal((3, 4)), normal((3, 8, 4 // groups))
+    whole = nn.ConvTranspose1d((3, 4), 8, 3, 2, groups=groups, w_init=weight)(x)
     parts = [
-        nn.ConvTranspose2d((2, 3, 4 // groups), 8 // groups, *arguments[2:6], w_init=part)(inputs)
-        for inputs, part in zip(
-            jnp.split(moved, groups, -1), jnp.split(kernel, groups, 2), strict=True
-        )
+        nn.ConvTranspose1d((3, 4 // groups), 8 // groups, 3, 2, w_init=part)(inputs)
+        for inputs, part in zip(jnp.split(x, groups, 1), jnp.split(weight, groups, 1), strict=True)
     ]
-    whole = jnp.concatenate(parts, -1)
-    close(ours(x), (jnp.moveaxis(whole, -1, 1) if channel_first else whole) + bias)
+    close(whole, jnp.concatenate(parts, -1))
 
 
 def test_integers_and_names_read_back_in_one_form() -> None:
