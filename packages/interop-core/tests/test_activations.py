@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import brainstate
@@ -14,6 +14,7 @@ from jax import numpy as jnp
 
 from interop_core import graph, nn, random
 from interop_core.nn import init
+from interop_core.testing import quick_compilation
 from interop_core.testing.catalogue import FAMILIES, Row
 
 Numbers = Any
@@ -26,6 +27,13 @@ NAMED = [
 
 # All kinds of places: far out, the kinks of the functions, between them.
 X = np.array([-50.0, -6, -3, -2, -1, -0.5, -0.3, 0, 0.25, 0.5, 1, 2.5, 3, 6, 7, 50])
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Each program here runs once."""
+    with quick_compilation():
+        yield
 
 
 def sigmoid(x: Numbers) -> Numbers:

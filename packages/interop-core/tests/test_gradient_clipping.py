@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import brainstate
@@ -12,8 +13,16 @@ from jax import numpy as jnp
 
 from interop_core import nn
 from interop_core.state import ParamState
+from interop_core.testing import quick_compilation
 
 ORDERS = [2, 2.0, None, 1, 3, 1.5, "inf", np.inf, "-inf", -np.inf]
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Each program here runs once."""
+    with quick_compilation():
+        yield
 
 
 def gradients() -> dict[str, Any]:

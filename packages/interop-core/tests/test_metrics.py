@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import brainstate
@@ -13,10 +14,18 @@ import pytest
 from jax import numpy as jnp
 
 from interop_core import graph, nn
+from interop_core.testing import quick_compilation
 
 CLASSES = 4
 AVERAGES = ["macro", "micro", "weighted"]
 RATIOS = ["PrecisionMetric", "RecallMetric", "F1ScoreMetric"]
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """Each program here runs once."""
+    with quick_compilation():
+        yield
 
 
 def draws(seed: int = 0, batches: int = 3) -> list[dict[str, Any]]:
