@@ -219,6 +219,8 @@ def test_delays_share_a_buffer() -> None:
         group.prefetch_delay("W", 0.3, init=2.0)
     output = group.output_delay(0.2, init=1.0)
     assert output.out_delay.take_aware_unit
+    assert (output.delay_init, output.interpolation, output.update_every) == (1.0, None, None)
+    assert (cubic.delay_init, cubic.interpolation, other.update_every) == (1.0, "cubic", 0.2)
     with pytest.raises(ValueError, match="interpolation='cubic'"):
         group.output_delay(0.2, interpolation="cubic")
 

@@ -56,8 +56,7 @@ def described(leaf: Any) -> jax.ShapeDtypeStruct:
             f"target_info is an array, the shape and dtype of one (jax.ShapeDtypeStruct), or a "
             f"pytree of such; {leaf!r} is none."
         )
-    canonical: Any = jax.dtypes.canonicalize_dtype
-    return jax.ShapeDtypeStruct(leaf.shape, canonical(leaf.dtype))
+    return jax.ShapeDtypeStruct(leaf.shape, jnp.result_type(leaf.dtype))
 
 
 def longer(time: Any, than: Any) -> bool:

@@ -102,7 +102,31 @@ class PrefetchDelay(Node):
         return PrefetchDelayAt(self.module, self.item, *delay_time)
 
 
-class PrefetchDelayAt(Node):
+class _Past(Node):
+    """What references to the past have in common: the arguments of the delay that they read."""
+
+    _delay_attribute: str
+
+    def _delay(self) -> Any:
+        return getattr(self, self._delay_attribute)
+
+    @property
+    def delay_init(self) -> Any:
+        """The values before the first step."""
+        return self._delay().init
+
+    @property
+    def interpolation(self) -> Any:
+        """How the delay is read between two steps."""
+        return self._delay().interpolation
+
+    @property
+    def update_every(self) -> Any:
+        """The time between two rows of the delay; None for every step."""
+        return self._delay().update_every
+
+
+class PrefetchDelayAt(_Past):
     """A reference to the value that a state had some time ago.
 
     The module gets a `StateWithDelay` that keeps the values, one for all the delays of a state;
@@ -127,6 +151,8 @@ class PrefetchDelayAt(Node):
         >>> early.delay_info
         (3,)
     """
+
+    _delay_attribute = "state_delay"
 
     def __init__(
         self,
@@ -155,7 +181,7 @@ class PrefetchDelayAt(Node):
         return self.state_delay.retrieve_at_step(*(self.delay_info or (0,)))
 
 
-class OutputDelayAt(Node):
+class OutputDelayAt(_Past):
     """A reference to the output that a module gave some time ago.
 
     The module gets a `Delay` of the shape ``out_size`` and the default dtype, called with each
@@ -186,6 +212,8 @@ class OutputDelayAt(Node):
         >>> y, early().tolist()
         (3.0, [1.0])
     """
+
+    _delay_attribute = "out_delay"
 
     def __init__(
         self,
