@@ -29,11 +29,15 @@ __all__ = [
     "as_number",
     "as_value",
     "length",
+    "off_zero",
     "positive",
     "require_positive",
 ]
 
 Shape = int | Sequence[int]
+
+# JAX publishes it without types.
+_finfo: Any = jnp.finfo
 
 #: What has to be positive counts as this where it is not, so that losses and samples are finite.
 TINY = 1e-8
@@ -111,6 +115,11 @@ def require_positive(**hypers: Any) -> None:
             np.asarray(value) > 0 if isinstance(value, list | tuple) else value > 0,
             f"{name} must be positive, got {value!r}.",
         )
+
+
+def off_zero(draw: Any) -> Any:
+    """Replace zeros among positive numbers by the smallest one of their dtype."""
+    return jnp.maximum(draw, _finfo(draw.dtype).tiny)
 
 
 def length(x: jax.Array, axis: int | None = None) -> jax.Array:

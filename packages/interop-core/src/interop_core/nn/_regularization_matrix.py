@@ -67,7 +67,8 @@ class MaxNormReg(Regularization):
     def sample_init(self, shape: Shape) -> jax.Array:
         """Draw a random direction, and go half as far as the limit."""
         draw = random.normal(0.0, 1.0, to_size(shape) or ())
-        return draw * (0.5 * self._limit() / jnp.maximum(length(draw), TINY))
+        factor: jax.Array = 0.5 * self._limit() / jnp.maximum(length(draw), TINY)
+        return draw * factor
 
     def reset_value(self) -> float:
         """Give 0."""
@@ -158,7 +159,8 @@ class SpectralNormReg(Regularization):
     def sample_init(self, shape: Shape) -> jax.Array:
         """Draw normal numbers and scale them to the limit."""
         draw = random.normal(0.0, 1.0, to_size(shape) or ())
-        return draw * (self._limit() / jnp.maximum(_largest_singular_value(draw), TINY))
+        factor: jax.Array = self._limit() / jnp.maximum(_largest_singular_value(draw), TINY)
+        return draw * factor
 
     def reset_value(self) -> float:
         """Give 0."""

@@ -13,7 +13,14 @@ from jax.scipy.special import gammaln
 from .. import random
 from ..state import State
 from ._initializers import to_size
-from ._regularization import Regularization, as_number, as_value, positive, require_positive
+from ._regularization import (
+    Regularization,
+    as_number,
+    as_value,
+    off_zero,
+    positive,
+    require_positive,
+)
 from ._transform import argument, require
 
 __all__ = ["CauchyReg", "GaussianReg", "HorseshoeReg", "SpikeAndSlabReg", "StudentTReg"]
@@ -26,7 +33,9 @@ _MARGIN = 1e-7
 
 def _cauchy(scale: Any, shape: Shape) -> jax.Array:
     """Draw from the Cauchy distribution of a scale."""
-    return scale * jnp.tan(math.pi * (random.uniform(0.0, 1.0, to_size(shape) or ()) - 0.5))
+    place = random.uniform(0.0, 1.0, to_size(shape) or ()) - 0.5
+    draw: jax.Array = scale * jnp.tan(math.pi * place)
+    return draw
 
 
 class GaussianReg(Regularization):
@@ -125,7 +134,7 @@ class StudentTReg(Regularization):
         # A normal number over the root of a chi-squared one, per degree of freedom.
         spread = random.gamma(df / 2, 2 / df, size)
         draw = random.normal(0.0, positive(self.scale), size)
-        return draw / jnp.sqrt(jnp.maximum(spread, jnp.finfo(spread.dtype).tiny))
+        return draw / jnp.sqrt(off_zero(spread))
 
     def reset_value(self) -> float:
         """Give 0."""

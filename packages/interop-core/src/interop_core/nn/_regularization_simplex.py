@@ -11,7 +11,7 @@ from jax import numpy as jnp
 
 from .. import environ, random
 from ._initializers import to_size
-from ._regularization import Regularization, as_value, positive, require_positive
+from ._regularization import Regularization, as_value, off_zero, positive, require_positive
 
 __all__ = ["DirichletReg", "EntropyReg"]
 
@@ -92,7 +92,7 @@ class DirichletReg(Regularization):
         size = to_size(shape) or ()
         alpha = jnp.broadcast_to(positive(self.alpha), size).reshape(math.prod(size))
         shares = random.dirichlet(alpha)
-        return jnp.log(jnp.maximum(shares, jnp.finfo(shares.dtype).tiny)).reshape(size)
+        return jnp.log(off_zero(shares)).reshape(size)
 
     def reset_value(self) -> float:
         """Give 0, where all shares are equal."""

@@ -19,6 +19,7 @@ from ._regularization import (
     Regularization,
     as_number,
     as_value,
+    off_zero,
     positive,
     require_positive,
 )
@@ -240,7 +241,8 @@ class InverseGammaReg(Regularization):
     def sample_init(self, shape: Shape) -> jax.Array:
         """Draw from the inverse gamma distribution."""
         draw = random.gamma(positive(self.alpha), None, to_size(shape) or ())
-        return positive(self.beta) / jnp.maximum(draw, jnp.finfo(draw.dtype).tiny)
+        sample: jax.Array = positive(self.beta) / off_zero(draw)
+        return sample
 
     def reset_value(self) -> jax.Array:
         r"""Give the mode :math:`\beta / (\alpha + 1)`."""

@@ -12,6 +12,9 @@ from ._transform_half_bounded import inverse_softplus
 
 __all__ = ["OrderedT", "SimplexT", "UnitVectorT"]
 
+# JAX publishes it without types.
+_finfo: Any = jnp.finfo
+
 
 def _vectors(x: Any, transform: Transform) -> Any:
     """Make an array with a last axis.
@@ -100,7 +103,7 @@ class SimplexT(Transform):
         taken = y[..., :-1]
         left = jnp.flip(jnp.cumsum(jnp.flip(y[..., 1:], -1), -1), -1)
         whole = taken + left
-        least = jnp.finfo(y.dtype).eps * jnp.where(whole == 0, 1, whole)
+        least = float(_finfo(y.dtype).eps) * jnp.where(whole == 0, 1, whole)
         return jnp.log(jnp.where(taken == 0, least, taken)) - jnp.log(
             jnp.where(left == 0, least, left)
         )
