@@ -222,20 +222,29 @@ def test_works_compiled_and_abstract() -> None:
     assert cell.h.value == jax.ShapeDtypeStruct((4, 5, 3), jnp.float32)
 
 
+def wrong(argument: Any) -> Any:
+    """An argument of a type that mypy would not let through."""
+    return argument
+
+
 REFUSED: list[tuple[type[Exception], str, Any]] = [
     (ValueError, "number of lanes, is needed", lambda m: nn.vmap_init_all_states(m)),
     (ValueError, "number of lanes, is needed", lambda m: nn.vmap_reset_all_states(m)),
     (ValueError, "number of lanes, is needed", lambda m: nn.vmap_call_all_fns(m, "make")),
     (ValueError, "positive integer", lambda m: nn.vmap_init_all_states(m, axis_size=0)),
     (ValueError, "positive integer", lambda m: nn.vmap_init_all_states(m, axis_size=-1)),
-    (TypeError, "positive integer", lambda m: nn.vmap_init_all_states(m, axis_size=2.5)),
+    (TypeError, "positive integer", lambda m: nn.vmap_init_all_states(m, axis_size=wrong(2.5))),
     (
         ValueError,
         "in_states",
         lambda m: nn.vmap_init_all_states(m, axis_size=2, in_states={0: ...}),
     ),
     (ValueError, "out_st", lambda m: nn.vmap_init_all_states(m, axis_size=2, out_states=State)),
-    (TypeError, "a mapping", lambda m: nn.vmap_call_all_fns(m, "make", kwargs=3, axis_size=2)),
+    (
+        TypeError,
+        "a mapping",
+        lambda m: nn.vmap_call_all_fns(m, "make", kwargs=wrong(3), axis_size=2),
+    ),
     (AttributeError, "no method", lambda m: nn.vmap_call_all_fns(m, "nope", axis_size=2)),
 ]
 
@@ -312,7 +321,7 @@ def test_values_are_found_by_dotted_name() -> None:
 )
 def test_values_that_do_not_fit(error: type[Exception], match: str, values: Any) -> None:
     """The published one writes what it is given."""
-    module = nn.Module()
+    module: Any = nn.Module()
     module.w, module.b = ParamState(jnp.zeros(2)), ParamState(jnp.zeros(1))
     module.d = State({"a": jnp.zeros(())})
     before = [state.value for state in module.states().values()]

@@ -35,7 +35,8 @@ def twins(target: Any, *args: Any, batch: Any = None, **kwargs: Any) -> tuple[An
 
 
 def same(ours: Any, published: Any) -> None:
-    assert jax.tree.structure(ours) == jax.tree.structure(published)
+    structure: Any = jax.tree.structure(ours)
+    assert structure == jax.tree.structure(published)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(published), strict=True):
         assert (jnp.shape(a), jnp.result_type(a)) == (jnp.shape(b), jnp.result_type(b))
         np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-6)
@@ -99,7 +100,7 @@ def test_states_are_of_the_published_kinds() -> None:
     ours, _ = twins(jnp.zeros(3), 0.5)
     assert type(ours.history) is DelayState
     assert type(ours.write_ptr) is ShortTermState
-    assert ours.write_ptr.tag == {"INIT_NO_BATCHING"}
+    assert ours.write_ptr.tag == frozenset({"INIT_NO_BATCHING"})
 
 
 @pytest.mark.parametrize("index", [(1,), (np.array([0, 2]),), (slice(0, 2),), ()], ids=str)
@@ -248,7 +249,7 @@ def test_runs_compiled_scanned_and_mapped() -> None:
     expected = np.concatenate([np.zeros((3, 3), np.float32), VALUES[:-3]])
     np.testing.assert_array_equal(outputs, expected)
     assert int(delay.write_ptr.value) == 0
-    compiled = jax.jit(once)
+    compiled: Any = jax.jit(once)
     for x, y in zip(VALUES, expected, strict=True):
         other, got = compiled(other, jnp.asarray(x))
         np.testing.assert_array_equal(got, y)
@@ -298,7 +299,8 @@ def test_gradients_reach_the_values(method: str) -> None:
 def test_is_a_value() -> None:
     with environ.context(dt=0.1):
         one, two = (nn.Delay({"x": jnp.zeros(2)}, 0.3, entries={"a": 0.2}) for _ in range(2))
-        assert jax.tree.structure(one) == jax.tree.structure(two)
+        structure: Any = jax.tree.structure(one)
+        assert structure == jax.tree.structure(two)
         for delay in (one, two):
             delay.init_state()
         one.update({"x": jnp.ones(2)})
@@ -313,7 +315,8 @@ def test_is_a_value() -> None:
             update_every=one.update_every, delay_method=one.delay_method,
             interp_method=one.interp_method,
         )  # fmt: skip
-        assert jax.tree.structure(again) == jax.tree.structure(
+        structure = jax.tree.structure(again)
+        assert structure == jax.tree.structure(
             nn.Delay({"x": jnp.zeros(2)}, 0.3, entries={"a": 0.2})
         )
     assert "Delay" in repr(one)

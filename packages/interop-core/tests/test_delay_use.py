@@ -114,7 +114,7 @@ def test_a_state_with_delay_follows_the_state() -> None:
     group.init_state(3)
     past.reset_state(3)
     assert past.history.value.shape == (3, 3, 2)
-    group.v = 3
+    vars(group)["v"] = 3
     with pytest.raises(TypeError, match="Only states are delayed"):
         past.update()
 

@@ -210,7 +210,7 @@ def test_an_error_leaves_the_states_alone() -> None:
         module.new = State(x)
         raise RuntimeError("no")
 
-    module = nn.Vmap(Calls(broken))
+    module: Any = nn.Vmap(Calls(broken))
     module.count = State(jnp.zeros(()))
     module.module.holder = module  # the states of the wrapper are in reach of the module
     with pytest.raises(RuntimeError, match="no"):

@@ -274,4 +274,4 @@ class Map(Module):
         Args:
             in_size: the shape of one input of one lane.
         """
-        return self.module.output_size(in_size)
+        return self.module.output_size(in_size)  # type: ignore[no-any-return]
