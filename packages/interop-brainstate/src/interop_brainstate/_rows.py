@@ -15,6 +15,7 @@ from interop_core.errors import Refusal
 
 from ._row import Row
 from ._sides import CORE
+from ._values import number
 
 __all__ = ["ROWS"]
 
@@ -84,6 +85,17 @@ def _one_event_weight(_: Arguments, layer: Any) -> str | None:
     return "one weight for all pairs adds up a batch there"
 
 
+def _spread(given: Arguments, _: Any) -> str | None:
+    arrays = [name for name, value in given.items() if np.ndim(value)]
+    return f"an array for {arrays[0]} gives a loss there that is no scalar" if arrays else None
+
+
+def _unnormalised(given: Arguments, _: Any) -> str | None:
+    if given["std"] == 1.0 and not given["fit_hyper"]:
+        return None
+    return "the logarithm of the precision counts once there, not once for each number"
+
+
 def _open_axis(given: Arguments, _: Any) -> str | None:
     size = given["target_size"]
     return "a size of None is not known to this release" if None in np.atleast_1d(size) else None
@@ -119,6 +131,11 @@ def _negative(value: Any, layer: Any) -> Any:
     axes = tuple(axis if axis < 0 else axis - len(layer.in_size) for axis in np.atleast_1d(value))
     found = tuple(int(axis) for axis in axes)
     return found[0] if len(found) == 1 else found
+
+
+def _deviation(penalty: Any) -> Any:
+    """The standard deviation, which is kept as a precision; 1 where that is trained."""
+    return 1.0 if penalty.fit_hyper else number(penalty.precision**-0.5)
 
 
 def _alone(value: Any, _: Any) -> Any:
@@ -332,8 +349,9 @@ _PRIORS = (
 )
 
 _REGULARIZATION = (
-    *_plain(" ".join(f"{stem}Reg" for stem in f"{_PENALTIES} {_PRIORS}".split())),
-    Row("GaussianReg"),
+    *_plain(" ".join(f"{stem}Reg" for stem in _PENALTIES.split())),
+    *_plain(" ".join(f"{stem}Reg" for stem in _PRIORS.split()), refusals=(_spread,)),
+    Row("GaussianReg", {"std": _deviation}, {"std": _deviation}, refusals=(_spread, _unnormalised)),
     Row("ChainedReg", entries="regularizations"),
 )
 

@@ -162,8 +162,14 @@ def _object(source: Side, target: Side, value: Any, node: Callable[[Any], Any]) 
     accepted = parameters(made)
     defaults = parameters(cls)
     for key in [key for key in arguments if key not in accepted]:
-        if not alike(arguments.pop(key), defaults[key]):
-            raise Refusal(f"holds a {name} with {key}={arguments[key]!r}, which has no counterpart")
+        odd = arguments.pop(key)
+        if not alike(odd, defaults[key]):
+            raise Refusal(f"holds a {name} with {key}={odd!r}, which has no counterpart")
+    if name == "PowerT" and 0 < abs(arguments["lmbda"]) < 1e-2:
+        raise Refusal(
+            "holds a PowerT of so small a power that few digits are left there",
+            "take the logarithm, PowerT(0.0)",
+        )
     given = {k: v for k, v in arguments.items() if v is not None or accepted[k] is REQUIRED}
     return made(*rest, **given)
 

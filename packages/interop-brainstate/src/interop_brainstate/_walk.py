@@ -245,7 +245,7 @@ class Conversion:
         for name, value in vars(layer).items():
             if name in row.carried and not holds_nodes(self.source, value):
                 setattr(built, name, translated(self.source, self.target, value, self._build))
-            elif holds_nodes(self.source, value):
+            elif name != row.entries and holds_nodes(self.source, value):
                 placed = self._place(value, held.get(name))
                 if placed is not held.get(name):
                     setattr(built, name, placed)
