@@ -206,6 +206,7 @@ from ._wrapper_map import Map
 ModuleMapper = Map
 
 
+# fmt: off  (one line for each name would be most of this file)
 __all__ = [
     # base
     "ElementWiseBlock",
@@ -463,3 +464,4 @@ __all__ = [
     "tanh",
     "tanh_shrink",
 ]
+# fmt: on
