@@ -200,8 +200,8 @@ class SoftsignT(_BetweenT):
         # Near the lower bound without a difference of nearly equal numbers, and without the edge
         # of |x| at 0, where the slope would be lost.
         negative = x < 0
-        below, above = jnp.where(negative, x, 0), jnp.where(negative, 0, x)
-        return jnp.where(negative, 0.5 / (1 - below), 1 - 0.5 / (1 + above))
+        rest = 0.5 / (1 + jnp.where(negative, -x, x))
+        return jnp.where(negative, rest, 1 - rest)
 
     def inverse(self, y: Any) -> Any:
         """Map values back: infinity at the bounds, NaN beyond them."""

@@ -101,7 +101,7 @@ class SimplexT(Transform):
             raise ValueError(f"SimplexT has no shares of length 0, got shape {tuple(y.shape)}.")
         y = y.astype(jnp.result_type(y, 0.0))
         taken = y[..., :-1]
-        left = jnp.flip(jnp.cumsum(jnp.flip(y[..., 1:], -1), -1), -1)
+        left = jax.lax.cumsum(y[..., 1:], axis=y.ndim - 1, reverse=True)
         whole = taken + left
         least = float(_finfo(y.dtype).eps) * jnp.where(whole == 0, 1, whole)
         return jnp.log(jnp.where(taken == 0, least, taken)) - jnp.log(
