@@ -225,6 +225,27 @@ def test_delays_share_a_buffer() -> None:
         group.output_delay(0.2, interpolation="cubic")
 
 
+def test_the_shortcuts_build_the_classes() -> None:
+    group = leak()
+    direct: list[Any] = [
+        nn.Prefetch(group, "V"),
+        nn.PrefetchDelay(group, "V"),
+        nn.PrefetchDelayAt(group, "V", 0.2, 1, delay_init=3.0),
+        nn.OutputDelayAt(group, 0.1, delay_init=3.0),
+    ]
+    short = [
+        group.prefetch("V"),
+        group.prefetch("V").delay,
+        group.prefetch_delay("V", 0.2, 1, init=3.0),
+        group.output_delay(0.1, init=3.0),
+    ]
+    nn.init_all_states(group)
+    for one, other in zip(direct, short, strict=True):
+        assert type(one) is type(other)
+        assert vars(one) == vars(other)
+    assert [direct[2](), *direct[3]().tolist()] == [3.0] * 4
+
+
 def test_init_maybe_prefetch() -> None:
     group = leak()
     with pytest.raises(AttributeError, match="no attribute 'V'"):
