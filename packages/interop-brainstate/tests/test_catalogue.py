@@ -102,6 +102,7 @@ def check(row: Row, layer: Any, side: int) -> None:
     go, back = (to_brainstate, from_brainstate) if side == 0 else (from_brainstate, to_brainstate)
     before = [library.random.DEFAULT.value for library in (brainstate, _core())]
     refused: InteropError | None = None
+    converted: Any = None
     try:
         converted = go(layer)
     except InteropError as error:

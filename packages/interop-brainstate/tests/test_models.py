@@ -79,7 +79,7 @@ def test_a_model_comes_back_with_its_structure() -> None:
         nn.MaxPool2d(2), nn.Flatten(1), nn.Linear(36, 8), nn.LayerNorm(8), nn.Dropout(0.9),
     )  # fmt: skip
     back = from_brainstate(to_brainstate(model))
-    assert jax.tree.structure(back) == jax.tree.structure(model)
+    jax.tree.map(lambda a, b: None, model, back)  # raises where the structures differ
     pairs = zip(jax.tree.leaves(back), jax.tree.leaves(model), strict=True)
     assert all(a is b for a, b in pairs)
 
@@ -229,7 +229,7 @@ def test_what_is_no_model_is_refused(convert: Any, value: Any) -> None:
 
 def test_a_model_of_the_other_side_is_refused() -> None:
     with pytest.raises(NotAModelError):
-        to_brainstate(brainstate.nn.ReLU())  # type: ignore[arg-type]
+        to_brainstate(brainstate.nn.ReLU())
     with pytest.raises(NotAModelError):
         from_brainstate(nn.ReLU())
 

@@ -63,7 +63,7 @@ def arguments_of(side: Side, row: Row, layer: Any) -> dict[str, Any]:
                 raise Refusal(f"does not say its {name}, which this release keeps elsewhere")
             value = getattr(layer, place)
             if isinstance(value, side.state):  # a number that is trained: the state is moved
-                value = value.value if default is REQUIRED else default
+                value = getattr(value, "value", None) if default is REQUIRED else default
             found[name] = number(value) if side is PUBLISHED else value
     if row.options is not None:
         found.update(getattr(layer, row.options))

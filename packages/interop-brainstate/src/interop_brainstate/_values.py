@@ -273,8 +273,8 @@ def _alike(a: Any, b: Any, above: set[tuple[int, int]]) -> bool:
     if isinstance(a, _LOCKS):
         return True
     if isinstance(a, FunctionType):  # two closures of one constructor
-        inside = [[cell.cell_contents for cell in f.__closure__ or ()] for f in (a, b)]
-        return a.__code__ is b.__code__ and _alike(*inside, above)
+        x, y = ([cell.cell_contents for cell in f.__closure__ or ()] for f in (a, b))
+        return a.__code__ is b.__code__ and _alike(x, y, above)
     if isinstance(a, functools.partial):
         return _alike((a.func, a.args, a.keywords), (b.func, b.args, b.keywords), above)
     try:
