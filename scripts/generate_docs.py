@@ -1,4 +1,4 @@
-"""The layer tables of docs/layers.md and the README, made from the rows; see generate-docs."""
+"""The tables of docs/layers.md and the README and the pages of the library; see generate-docs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import docs_library
 from interop_core import tables
 from interop_core.discovery import HOUSE_BRIDGES, find_bridge
 
@@ -31,6 +32,7 @@ def pages() -> dict[Path, str]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return {
         ROOT / "docs" / "layers.md": HEAD + overview + "\n\n" + "\n".join(sections),
+        **{ROOT / "docs" / name: text for name, text in docs_library.pages().items()},
         ROOT / "README.md": MARKED.sub(lambda m: f"{m[1]}{overview}\n{m[2]}", readme),
     }
 
@@ -47,6 +49,7 @@ def main() -> int:
         if "--check" in sys.argv[1:]:
             print(f"{name} is not up to date: run scripts/generate-docs")
         else:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
     return int(bool(stale) and "--check" in sys.argv[1:])
