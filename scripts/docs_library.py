@@ -151,7 +151,9 @@ def _fits(file: str, pattern: str) -> bool:
 def first_sentence(thing: Any) -> str:
     """What a class or function is, in a cell of a table."""
     text = " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
-    text = MATHS.sub(lambda found: f"${found[1]}$".replace("|", "\\vert "), text)
+    text = MATHS.sub(
+        lambda found: f"${found[1]}$".replace("\\|", r"\Vert ").replace("|", r"\vert "), text
+    )
     return text.replace("|", "&#124;")
 
 
@@ -203,8 +205,8 @@ def pages() -> dict[str, str]:
         f"{MARK}\n# The layer library\n\n"
         "`interop_core.nn` holds every name of the published `brainstate.nn`, with its arguments, "
         "its states and its numbers, on jax and numpy alone. Where the published package is wrong "
-        "by its own documentation or by mathematics, the page of the family says what is "
-        "different here.\n\n"
-        f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\ninitializers\n```\n"
+        "by its own documentation or by mathematics, this library is right: "
+        "[](differences.md) lists every case.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\ninitializers\ndifferences\n```\n"
     )
     return found
