@@ -41,6 +41,8 @@ REFUSED = re.compile(
             "does not normalise there",
             "give other numbers there",
             "follows input and parameters",
+            "in this release",
+            "is not known to this release",
             *map(re.escape, NOT_CONVERTED.values()),
         ]
     )

@@ -11,7 +11,7 @@ import pytest
 
 from interop_brainstate import from_brainstate, to_brainstate
 from interop_core import nn
-from interop_core.errors import InteropError
+from interop_core.errors import InteropError, UnsupportedConfigurationError
 from interop_core.testing.catalogue import (
     REGULARIZATIONS,
     TRANSFORMS,
@@ -38,13 +38,23 @@ def converted(row: Any, convert: Any, parameter: Any) -> Any:
         with pytest.raises(InteropError, match=REFUSED[str(row)]):
             convert(parameter)
         return None
-    return convert(parameter)
+    try:
+        return convert(parameter)
+    except UnsupportedConfigurationError as error:
+        if brainstate.__version__ >= "0.5":
+            raise
+        # An early release has fewer options and other formulas, and says so.
+        if "in this release" in error.reason or "no counterpart" in error.reason:
+            return None
+        raise
 
 
 @pytest.mark.parametrize("library, convert", SIDES)
 @pytest.mark.parametrize("row", TRANSFORMS, ids=str)
 def test_a_transformation_stays(row: TransformRow, library: Any, convert: Any) -> None:
     parameter = library.Param(jnp.ones(3))
+    if row.name == "MaskedT" and brainstate.__version__ < "0.5" and library is not nn:
+        pytest.skip("MaskedT has no safe_value in this release")
     parameter.t = row.make(library)
     parameter.val.value = row.numbers()
     other = converted(row, convert, parameter)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -13,16 +12,31 @@ from jax import numpy as jnp
 from interop_core import environ
 from interop_core.errors import Refusal
 
+from ._differences import (
+    ADDS,
+    EVERY_AXIS,
+    INDICES,
+    KEEPS_NOTHING,
+    PENALTY,
+    TRANSPOSED,
+    UNTRACKED,
+    before,
+    half_statistics,
+    initialised,
+    one_event_weight,
+    one_weight,
+    open_axis,
+    padded,
+    partial_groups,
+    since,
+    spread,
+    unnormalised,
+)
 from ._row import Row
 from ._sides import CORE
 from ._values import number
 
 __all__ = ["ROWS"]
-
-Arguments = Mapping[str, Any]
-
-RELEASE = tuple(int(part) for part in metadata.version("brainstate").split(".")[:2])
-"""The published package's release that is installed."""
 
 
 def _plain(names: str, **said: Any) -> Iterable[Row]:
@@ -32,84 +46,6 @@ def _plain(names: str, **said: Any) -> Iterable[Row]:
 
 def _each(stem: str, dimensions: str = "1d 2d 3d") -> str:
     return " ".join(stem + dimension for dimension in dimensions.split())
-
-
-# -- what a published layer does otherwise ---------------------------------------------------------
-
-
-def _when(argument: str, value: Any, reason: str) -> Callable[[Arguments, Any], str | None]:
-    """Refuse one value of one argument."""
-
-    def refuse(given: Arguments, _: Any) -> str | None:
-        found = given.get(argument)
-        return reason if found is value or (type(found) is float and found == value) else None
-
-    return refuse
-
-
-def _before(version: tuple[int, int], refuse: Callable[[Arguments, Any], str | None]) -> Any:
-    """Refuse with releases before one."""
-    return (refuse,) if version > RELEASE else ()
-
-
-_INDICES = _when(
-    "return_indices", True, "return_indices=True gives other indices there than those of the maxima"
-)
-_UNTRACKED = _when(
-    "track_running_stats", False, "track_running_stats=False does not normalise there"
-)
-
-
-def _half_statistics(given: Arguments, _: Any) -> str | None:
-    dtype = given.get("dtype")
-    if dtype is None or jnp.dtype(dtype).itemsize >= 4:
-        return None
-    return f"dtype={jnp.dtype(dtype).name} rounds the running statistics and the momentum there"
-
-
-def _partial_groups(given: Arguments, _: Any) -> str | None:
-    if given.get("reduction_axes") is None:
-        return None
-    return "reduction_axes of the user's choice give other numbers there"
-
-
-def _one_weight(given: Arguments, layer: Any) -> str | None:
-    if np.ndim(layer.weight.value["weight"]) or not given["include_self"]:
-        return None
-    return "one weight for all pairs gives one column for all outputs there"
-
-
-def _one_event_weight(_: Arguments, layer: Any) -> str | None:
-    if np.ndim(layer.weight.value):
-        return None
-    return "one weight for all pairs adds up a batch there"
-
-
-def _spread(given: Arguments, _: Any) -> str | None:
-    arrays = [name for name, value in given.items() if np.ndim(value)]
-    return f"an array for {arrays[0]} gives a loss there that is no scalar" if arrays else None
-
-
-def _unnormalised(given: Arguments, _: Any) -> str | None:
-    if given["std"] == 1.0 and not given["fit_hyper"]:
-        return None
-    return "the logarithm of the precision counts once there, not once for each number"
-
-
-def _open_axis(given: Arguments, _: Any) -> str | None:
-    size = given["target_size"]
-    return "a size of None is not known to this release" if None in np.atleast_1d(size) else None
-
-
-def _initialised(_: Arguments, layer: Any) -> str | None:
-    if not getattr(layer, "dict_vmap_states", None):
-        return None
-    return "was initialised, and each library lists the mapped states in a form of its own"
-
-
-_KEEPS_NOTHING = _when("prob", 0.0, "prob=0.0 has a gradient there that is not a number")
-_ADDS = _when("op", "add", "op='add' is refused there")
-_EVERY_AXIS = _when("dim", None, "dim=None takes the softmax over another axis in this release")
 
 
 # -- arguments that are kept in another form -------------------------------------------------------
@@ -223,7 +159,7 @@ _LINEAR = (
         {"b_init": _biased(), "ws_gain": lambda layer: "gain" in layer.weight.value},
     ),
     Row("SignedWLinear"),
-    Row("AllToAll", {"b_init": _biased()}, refusals=(_one_weight,)),
+    Row("AllToAll", {"b_init": _biased()}, refusals=(one_weight,)),
     Row("OneToOne", {"b_init": _biased()}),
     Row("LoRA", {"lora_rank": lambda layer: layer.weight.value["lora_a"].shape[-1]}),
     Row(
@@ -235,7 +171,12 @@ _LINEAR = (
 )
 
 _CONVOLUTION = (
-    *_plain(f"{_each('Conv')} {_each('ConvTranspose')}", kept={"b_init": _biased()}),
+    *_plain(_each("Conv"), kept={"b_init": _biased()}),
+    *_plain(
+        _each("ConvTranspose"),
+        kept={"b_init": _biased()},
+        refusals=before((0, 5), TRANSPOSED),
+    ),
     *_plain(
         _each("ScaledWSConv"),
         kept={"b_init": _biased(), "ws_gain": lambda layer: "gain" in layer.weight.value},
@@ -243,12 +184,13 @@ _CONVOLUTION = (
 )
 
 _POOLING = (
-    *_plain(_each("MaxPool"), refusals=(_INDICES,)),
-    *_plain(f"{_each('AvgPool')} {_each('LPPool')} {_each('MaxUnpool')}"),
+    *_plain(_each("MaxPool"), refusals=(INDICES,)),
+    *_plain(f"{_each('AvgPool')} {_each('LPPool')}"),
+    *_plain(_each("MaxUnpool"), refusals=since((0, 6), padded)),
     *_plain(
         f"{_each('AdaptiveAvgPool')} {_each('AdaptiveMaxPool')}",
         kept={"target_size": "target_shape"},
-        refusals=_before((0, 5), _open_axis),
+        refusals=before((0, 5), open_axis),
     ),
     *_plain("Flatten Unflatten"),
     *_plain(
@@ -267,7 +209,7 @@ _NORMALIZATION = (
         kept={"feature_axis": "feature_axes", "mean_type": "running_mean"},
         inward={"feature_axis": _negative, "dtype": _free_dtype},
         outward={"dtype": _fixed_dtype},
-        refusals=(_UNTRACKED, _half_statistics),
+        refusals=(UNTRACKED, half_statistics),
     ),
     *_plain("LayerNorm RMSNorm", **_NORMAL),
     Row(
@@ -277,16 +219,16 @@ _NORMALIZATION = (
             "group_size": lambda layer: None,
         },
         inward={"feature_axis": _negative},
-        refusals=(_partial_groups,),
+        refusals=(partial_groups,),
     ),
 )
 
 _DROPOUT = (
     *_plain(
         f"Dropout {_each('Dropout')} AlphaDropout FeatureAlphaDropout",
-        refusals=(_KEEPS_NOTHING,),
+        refusals=(KEEPS_NOTHING,),
     ),
-    Row("DropoutFixed", runtime=frozenset({"mask"}), refusals=(_KEEPS_NOTHING,)),
+    Row("DropoutFixed", runtime=frozenset({"mask"}), refusals=(KEEPS_NOTHING,)),
 )
 
 _EMBEDDING = (Row("Embedding"),)
@@ -303,8 +245,8 @@ _ACTIVATION = (
     *_plain("ReLU RReLU Hardtanh ReLU6 Sigmoid Hardsigmoid Tanh SiLU Mish Hardswish ELU CELU SELU"),
     *_plain("GLU GELU Hardshrink LeakyReLU LogSigmoid Softplus Softshrink Softsign Tanhshrink"),
     *_plain("Threshold Softmax2d Identity"),
-    *_plain("Softmin Softmax LogSoftmax", refusals=_before((0, 5), _EVERY_AXIS)),
-    Row("SpikeBitwise", refusals=(_ADDS,)),
+    *_plain("Softmin Softmax LogSoftmax", refusals=before((0, 5), EVERY_AXIS)),
+    Row("SpikeBitwise", refusals=(ADDS,)),
     Row(
         "PReLU",
         {"init": lambda _: 0.25, "dtype": lambda layer: layer.weight.value.dtype},
@@ -315,13 +257,13 @@ _ACTIVATION = (
 
 _WEIGHT: dict[str, Callable[[Any], Any]] = {"weight": lambda layer: layer.weight.value}
 
-_EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(_one_event_weight,)),)
+_EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(one_event_weight,)),)
 
 _UPDATES = frozenset({"_before_updates", "_after_updates"})
 
 _WRAPPER = (
     Row("Dynamics", carried=_UPDATES),
-    Row("Map", refusals=(_initialised,)),
+    Row("Map", refusals=(initialised,)),
     Row("Sequential", entries="layers"),
     Row("EnvironContext", options="context"),
     # The published layer keeps its filters inside a function, which is compared as a whole.
@@ -342,16 +284,20 @@ _PARAMETERS = (
     Row("Const", more=("t", "reg", "precompute", "enable_cache_logging"), **_PARAM),
 )
 
-_PENALTIES = "L1 L2 GroupLasso Orthogonal TotalVariation MaxNorm SpectralNorm Entropy ElasticNet"
-_PRIORS = (
-    "Huber Horseshoe StudentT Cauchy Uniform LogNormal Exponential Gamma Beta InverseGamma "
-    "LogUniform SpikeAndSlab Dirichlet"
-)
+_PENALTIES = "L1 L2 GroupLasso Orthogonal TotalVariation MaxNorm Entropy ElasticNet"
+_PRIORS = "Huber Uniform Exponential LogUniform SpikeAndSlab Dirichlet"
+_MENDED = "Horseshoe StudentT Cauchy LogNormal Gamma Beta InverseGamma"
+"""Priors that were corrected in 0.5."""
 
 _REGULARIZATION = (
     *_plain(" ".join(f"{stem}Reg" for stem in _PENALTIES.split())),
-    *_plain(" ".join(f"{stem}Reg" for stem in _PRIORS.split()), refusals=(_spread,)),
-    Row("GaussianReg", {"std": _deviation}, {"std": _deviation}, refusals=(_spread, _unnormalised)),
+    *_plain(" ".join(f"{stem}Reg" for stem in _PRIORS.split()), refusals=(spread,)),
+    *_plain(
+        " ".join(f"{stem}Reg" for stem in _MENDED.split()),
+        refusals=(spread, *before((0, 5), PENALTY)),
+    ),
+    Row("SpectralNormReg", refusals=before((0, 5), PENALTY)),
+    Row("GaussianReg", {"std": _deviation}, {"std": _deviation}, refusals=(spread, unnormalised)),
     Row("ChainedReg", entries="regularizations"),
 )
 
