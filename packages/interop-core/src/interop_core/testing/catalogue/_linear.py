@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jax.experimental import sparse
 
 from ._row import Row
 
@@ -21,12 +20,16 @@ POINTERS, SHAPE = np.array([0, 2, 2, 3, 5], np.int32), (4, 3)
 
 def by_coordinates(nn: Any) -> Any:
     """Build a layer around a matrix of single entries."""
+    from jax.experimental import sparse  # here, because it brings SciPy
+
     places = np.stack([np.repeat(np.arange(4, dtype=np.int32), np.diff(POINTERS)), PLACES], axis=1)
     return nn.SparseLinear(sparse.BCOO((VALUES, places), shape=SHAPE))
 
 
 def by_rows(nn: Any) -> Any:
     """Build a layer around a matrix of compressed rows."""
+    from jax.experimental import sparse
+
     matrix = sparse.BCSR((VALUES, PLACES, POINTERS), shape=SHAPE)
     return nn.SparseLinear(matrix, b_init=nn.init.Constant(0.5), in_size=4)
 
