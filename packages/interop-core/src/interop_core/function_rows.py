@@ -21,6 +21,7 @@ from .mapping import (
     Only,
     Opt,
     Refused,
+    Unconvertible,
     case,
     ignored,
     iso,
@@ -60,13 +61,30 @@ EXAMPLE_AXIS = Iso(_example_axis, _counted_from_the_end, "from the end")
 """A ``dim`` of the core as an axis of one example without batch axes."""
 
 
+_RANDOM = "it draws slopes from the core's own random generator in every call"
+WITHOUT_ROW: tuple[Unconvertible, ...] = (
+    Unconvertible(
+        nn.Threshold,
+        "no function stands for it: jax has none",
+        "use nn.ReLU where both numbers are 0",
+    ),
+    Unconvertible(nn.RReLU, _RANDOM, "use nn.LeakyReLU with the slope in the middle"),
+    Unconvertible(
+        nn.Softmax2d,
+        "a softmax would come back as nn.Softmax, which takes arrays of every rank",
+        "use nn.Softmax(dim=-3), the same function",
+    ),
+    Unconvertible(nn.SpikeBitwise, "it takes two arrays, and a layer of a stack takes one"),
+)
+"""Element-wise layers of the core that no framework has a counterpart for."""
+
+
 def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:
-    """The activation layers.
+    """The activation layers that are functions of jax, or of the core where jax has none.
 
     Args:
         axis: what an axis of `nn.Softmax` is on the other side.
     """
-    soft_cases = (case(input=(3, 5)), case(dim=-2, input=(3, 5)))
     return (
         _activation(nn.ReLU, jax.nn.relu),
         _activation(nn.GELU, jax.nn.gelu, "approximate", False, True),
@@ -80,25 +98,69 @@ def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:
         _activation(nn.LeakyReLU, jax.nn.leaky_relu, "negative_slope", 0.01, 0.2),
         _activation(nn.SELU, jax.nn.selu),
         _activation(nn.Identity, jax.nn.identity),
+        _activation(nn.CELU, jax.nn.celu, "alpha", 1.0, 0.3),
+        _activation(nn.Softsign, jax.nn.soft_sign),
+        _activation(nn.LogSigmoid, jax.nn.log_sigmoid),
+        _activation(nn.Mish, jax.nn.mish),
+        _activation(nn.Hardsigmoid, jax.nn.hard_sigmoid),
+        _activation(nn.Hardswish, jax.nn.hard_silu),
+        _activation(nn.ReLU6, jax.nn.relu6, note="At 0 and at 6 its slope is 1, and 0 in jax."),
+        HARD_TANH,
         LayerMap(
-            nn.Softmax,
-            jax.nn.softmax,
-            (Opt("dim", "axis", axis), Only("foreign", "where", None)),
-            cases=soft_cases,
-            channels="same",
+            nn.Hardtanh,
+            jax.nn.hard_tanh,
+            (Only("core", "min_val", -1.0), Only("core", "max_val", 1.0)),
+            cases=(case(input=(3, 4)),),
+            channels="any",
+            exports=False,
         ),
+        _activation(nn.Hardshrink, nn.hard_shrink, "lambd", 0.5, 0.2, note=_OUR_OWN),
+        _activation(nn.Softshrink, nn.soft_shrink, "lambd", 0.5, 0.2, note=_OUR_OWN),
+        _activation(nn.Tanhshrink, nn.tanh_shrink, note=_OUR_OWN),
+        _along_an_axis(nn.Softmax, jax.nn.softmax, axis, Only("foreign", "where", None)),
+        _along_an_axis(nn.LogSoftmax, jax.nn.log_softmax, axis, Only("foreign", "where", None)),
+        _along_an_axis(nn.Softmin, nn.softmin, axis, note=_OUR_OWN),
         LayerMap(
-            nn.LogSoftmax,
-            jax.nn.log_softmax,
-            (Opt("dim", "axis", axis), Only("foreign", "where", None)),
-            cases=soft_cases,
+            nn.GLU,
+            jax.nn.glu,
+            (Opt("dim", "axis", axis),),
+            cases=(case(input=(3, 6)), case(dim=-2, input=(4, 3))),
             channels="same",
         ),
     )
 
 
+_OUR_OWN = "jax has no such function: it is the one of this package."
+
+HARD_TANH = LayerMap(
+    nn.Hardtanh,
+    nn.hard_tanh,
+    (Opt("min_val", "min_val"), Opt("max_val", "max_val")),
+    cases=(case(input=(3, 4)), case(min_val=-0.3, max_val=0.5, input=(3, 4))),
+    channels="any",
+    note="The one of jax has no bounds to choose: it is the function of this package.",
+)
+
+
+def _along_an_axis(core: type, function: Any, axis: Iso, *more: Only, note: str = "") -> LayerMap:
+    """A row of a function that works along the axis ``dim`` of the core."""
+    return LayerMap(
+        core,
+        function,
+        (Opt("dim", "axis", axis), *more),
+        cases=(case(input=(3, 5)), case(dim=-2, input=(3, 5))),
+        channels="same",
+        note=note,
+    )
+
+
 def _activation(
-    core: type, function: Any, option: str = "", *values: Any, exports: bool = True
+    core: type,
+    function: Any,
+    option: str = "",
+    *values: Any,
+    exports: bool = True,
+    note: str = "",
 ) -> LayerMap:
     """A row of an element-wise function with at most one option, which both sides name alike."""
     cases = tuple(case(input=(3, 4), **{option: value}) for value in values)
@@ -109,6 +171,7 @@ def _activation(
         cases=cases or (case(input=(3, 4)),),
         channels="any",
         exports=exports,
+        note=note,
     )
 
 

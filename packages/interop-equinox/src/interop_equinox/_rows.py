@@ -5,9 +5,20 @@ from __future__ import annotations
 import equinox as eqx
 
 from interop_core import nn
+from interop_core.function_rows import WITHOUT_ROW
 from interop_core.mapping import LayerMap, Unconvertible
 
-from . import _conv, _dropout, _embedding, _functions, _linear, _norm, _pooling, _recurrent
+from . import (
+    _activation,
+    _conv,
+    _dropout,
+    _embedding,
+    _functions,
+    _linear,
+    _norm,
+    _pooling,
+    _recurrent,
+)
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
@@ -18,6 +29,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent.ROWS,
     *_pooling.ROWS,
     *_functions.ROWS,
+    *_activation.ROWS,
 )
 
 _STATISTICS = (
@@ -29,7 +41,10 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(eqx.nn.BatchNorm, _STATISTICS, "use GroupNorm or LayerNorm"),
 )
 
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = tuple(
-    Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
-    for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
+    *(
+        Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
+        for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    ),
+    *WITHOUT_ROW,
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flax import linen
 from flax.linen.pooling import min_pool
 
-from interop_core.function_rows import activation_rows, flatten_row, move_axis_row
+from interop_core.function_rows import WITHOUT_ROW, activation_rows, flatten_row, move_axis_row
 from interop_core.mapping import LayerMap, Unconvertible
 
 from . import (
+    _activation,
     _batch_norm,
     _conv,
     _dropout,
@@ -28,6 +29,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_embedding.ROWS,
     *_recurrent.ROWS,
     *activation_rows(),
+    *_activation.ROWS,
     *_pooling.ROWS,
     flatten_row(),
     move_axis_row(),
@@ -41,4 +43,4 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = ()
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = WITHOUT_ROW

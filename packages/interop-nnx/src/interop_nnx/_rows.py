@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flax import nnx
 
-from interop_core.function_rows import activation_rows, flatten_row, move_axis_row
+from interop_core.function_rows import WITHOUT_ROW, activation_rows, flatten_row, move_axis_row
 from interop_core.mapping import LayerMap, Unconvertible
 
 from . import (
+    _activation,
     _batch_norm,
     _conv,
     _dropout,
@@ -28,6 +29,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent.ROWS,
     *_pooling.ROWS,
     *activation_rows(),
+    *_activation.ROWS,
     flatten_row(),
     move_axis_row(),
 )
@@ -41,10 +43,7 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.ConvTranspose, _NO_CORE),
     Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
-    Unconvertible(nnx.PReLU, _NO_CORE),
     Unconvertible(nnx.MultiHeadAttention, _NO_CORE),
-    Unconvertible(nnx.SimpleCell, _NO_CORE),
-    Unconvertible(nnx.GRUCell, _NO_CORE),
     Unconvertible(nnx.LoRA, _NO_CORE),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
@@ -57,5 +56,5 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 )
 """Layers of NNX that are known and have no counterpart."""
 
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = ()
-"""Layers of the core that have none in NNX: every one of this release has."""
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = WITHOUT_ROW
+"""Layers of the core that are known and have none in NNX."""
