@@ -254,7 +254,7 @@ class TestConnections:
 
     def test_ratio_is_a_probability(self) -> None:
         counts = [
-            len(nn.FixedNumConn(100, 5, 1, 1.0, afferent_ratio=0.3, seed=seed).conn.rows)
+            np.size(nn.FixedNumConn(100, 5, 1, 1.0, afferent_ratio=0.3, seed=seed).conn.rows)
             for seed in range(50)
         ]
         assert 27 < np.mean(counts) < 33
@@ -265,6 +265,7 @@ class TestConnections:
         assert nobody(jnp.ones((2, 4))).tolist() == [[0.0] * 5] * 2
 
     def test_without_a_seed_they_follow_the_default_generator(self) -> None:
+        options: Any
         for options in ({}, {"allow_multi_conn": False}):
             random.seed(0)
             first, second = (nn.FixedNumConn(20, 30, 4, 1.0, **options) for _ in range(2))
@@ -273,6 +274,7 @@ class TestConnections:
             assert first.conn == again.conn != second.conn
 
     def test_made_in_a_traced_function(self) -> None:
+        options: Any
         for options in ({}, {"allow_multi_conn": False}):
             layer = nn.FixedNumConn(4, 6, 2, 0.5, seed=1, **options)
             y = jax.jit(lambda x: nn.FixedNumConn(4, 6, 2, 0.5, seed=1, **options)(x))  # noqa: B023

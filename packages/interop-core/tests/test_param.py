@@ -242,7 +242,7 @@ def test_skeletons() -> None:
 def test_every_transformation_in_a_parameter(row: TransformRow) -> None:
     values = row.values(nn)
     ours, published = (lib.Param(values, t=row.make(lib)) for lib in (nn, bst))
-    near = {"rtol": 10 * row.tolerance, "atol": 1e-5}
+    near: Any = {"rtol": 10 * row.tolerance, "atol": 1e-5}
     np.testing.assert_allclose(ours.val.value, published.val.value, **near)
     np.testing.assert_allclose(ours.value(), published.value(), **near)
     assert (ours.cache() == ours.value()).all()

@@ -87,7 +87,7 @@ FORMULAS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     ),
     (
         lambda: nn.DirichletReg(1.0, np.array([2.0, 3.0])),
-        lambda x: -([1, 2] * np.log(np.exp(x) / np.exp(x).sum())).sum(),
+        lambda x: -(np.array([1, 2]) * np.log(np.exp(x) / np.exp(x).sum())).sum(),
     ),
     (
         lambda: nn.EntropyReg(2.0),

@@ -30,7 +30,7 @@ def quick() -> Iterator[None]:
         yield
 
 
-def rows(keep: Callable[[RegularizationRow], bool] = lambda row: True) -> Any:
+def rows(keep: Callable[[RegularizationRow], bool] = lambda row: True) -> pytest.MarkDecorator:
     """Parametrize a test over the rows that it is about."""
     return pytest.mark.parametrize("row", [row for row in REGULARIZATIONS if keep(row)], ids=str)
 
@@ -141,10 +141,11 @@ def test_sample_and_reset(row: RegularizationRow) -> None:
 @rows()
 def test_is_a_module(row: RegularizationRow) -> None:
     reg, x = row.make(nn), row.value()
-    assert jax.tree.structure(reg) == jax.tree.structure(row.make(nn))
+    structure_of: Any = jax.tree.structure
+    assert structure_of(reg) == structure_of(row.make(nn))
     again = pickle.loads(pickle.dumps(reg))
     close(again.loss(x), reg.loss(x), 0)
-    assert jax.tree.structure(again) == jax.tree.structure(reg)
+    assert structure_of(again) == structure_of(reg)
     assert repr(reg).startswith(f"{row.name}(")
     assert " at 0x" not in repr(reg)
     for name in inspect.signature(type(reg)).parameters:

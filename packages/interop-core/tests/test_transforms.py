@@ -29,7 +29,7 @@ def quick() -> Iterator[None]:
         yield
 
 
-def rows(keep: Callable[[TransformRow], bool] = lambda row: True) -> Any:
+def rows(keep: Callable[[TransformRow], bool] = lambda row: True) -> pytest.MarkDecorator:
     """Parametrize a test over the rows that it is about."""
     return pytest.mark.parametrize("row", [row for row in TRANSFORMS if keep(row)], ids=str)
 
@@ -274,9 +274,10 @@ def test_power_at_the_edge_of_its_domain() -> None:
     assert jax.grad(nn.PowerT(1.0).forward)(0.0) == 1.0
     tiny = nn.PowerT(1e-12)(jnp.array([2.0, 100.0]))
     close(tiny, np.log([2.0, 100.0]))
-    for power in (math.inf, math.nan, np.ones(2)):
+    refused: Any
+    for refused in (math.inf, math.nan, np.ones(2)):
         with pytest.raises(ValueError, match="one finite number"):
-            nn.PowerT(power)  # type: ignore[arg-type]
+            nn.PowerT(refused)
 
 
 def test_ordered_needs_rising_values() -> None:

@@ -23,14 +23,16 @@ def by_coordinates(nn: Any) -> Any:
     from jax.experimental import sparse  # here, because it brings SciPy
 
     places = np.stack([np.repeat(np.arange(4, dtype=np.int32), np.diff(POINTERS)), PLACES], axis=1)
-    return nn.SparseLinear(sparse.BCOO((VALUES, places), shape=SHAPE))
+    entries: Any = (VALUES, places)
+    return nn.SparseLinear(sparse.BCOO(entries, shape=SHAPE))
 
 
 def by_rows(nn: Any) -> Any:
     """Build a layer around a matrix of compressed rows."""
     from jax.experimental import sparse
 
-    matrix = sparse.BCSR((VALUES, PLACES, POINTERS), shape=SHAPE)
+    entries: Any = (VALUES, PLACES, POINTERS)
+    matrix = sparse.BCSR(entries, shape=SHAPE)
     return nn.SparseLinear(matrix, b_init=nn.init.Constant(0.5), in_size=4)
 
 
