@@ -253,10 +253,11 @@ class TestConnections:
             assert brainstate.nn.EventFixedProb(10, 12, given, 1.0).conn_num == number
 
     def test_ratio_is_a_probability(self) -> None:
-        counts = [
-            np.size(nn.FixedNumConn(100, 5, 1, 1.0, afferent_ratio=0.3, seed=seed).conn.rows)
-            for seed in range(50)
-        ]
+        def count(seed: int) -> int:
+            rows: Any = nn.FixedNumConn(100, 5, 1, 1.0, afferent_ratio=0.3, seed=seed).conn.rows
+            return len(rows)
+
+        counts = [count(seed) for seed in range(50)]
         assert 27 < np.mean(counts) < 33
         assert len(set(counts)) > 5
         flat = nn.FixedNumConn(100, 5, 2, nn.init.Normal(), afferent_ratio=0.3, seed=0)
@@ -295,7 +296,7 @@ class TestConnections:
             assert graph.states(layer) == {}
             assert isinstance(layer.weight, FakeState)
             assert layer(jnp.ones((2, 4), bool)).tolist() == [[0.0] * 5] * 2
-            with pytest.raises(ValueError, match="4 inputs"):
+            with pytest.raises(ValueError, match="4 features"):
                 layer(jnp.ones(3))
         structure: Any = jax.tree.structure
         assert structure(layers[0]) == structure(layers[1])
@@ -393,7 +394,7 @@ def test_sizes() -> None:
         assert layer(jnp.ones((5, 2, 4))).shape == (5, 2, 3)
         assert layer.output_size((2, 4)) == (2, 3)
         for shape in [(), (3,), (4, 5)]:
-            with pytest.raises(ValueError, match="4 inputs"):
+            with pytest.raises(ValueError, match="4 features"):
                 layer(jnp.ones(shape))
     with pytest.raises(ValueError, match="last axis alone"):
         nn.EventLinear((2, 4), (3,), 1.0)

@@ -95,7 +95,7 @@ def test_keeps_the_dtype(dtype: str) -> None:
     np.testing.assert_allclose(
         nn.exp_euler_step(lambda x: -x, jnp.ones(3, dtype)).astype("float32"),
         np.exp(-STEP),
-        rtol=2 * float(jnp.finfo(dtype).eps),  # type: ignore[no-untyped-call],
+        rtol=2 * float(jnp.finfo(dtype).eps),  # type: ignore[no-untyped-call]
     )
 
 
