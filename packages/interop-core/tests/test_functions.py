@@ -85,7 +85,7 @@ def test_defaults_need_no_partial() -> None:
 
 @pytest.mark.parametrize("row", activation_rows(), ids=lambda row: row.core.__name__)
 def test_every_activation_is_the_function_that_it_names(row: Any) -> None:
-    x = jnp.linspace(-3, 3, 12).reshape(3, 4)
+    x = jnp.linspace(-3, 3, 24).reshape(4, 6)
     for case in row.cases:
         layer = row.core(**case.options)
         options = {o.foreign: getattr(layer, o.core) for o in row.options if hasattr(o, "core")}

@@ -68,7 +68,8 @@ PRELU = LayerMap(
     ),
     channels=_channels,
     sized=True,
-    note="One slope for each channel of an image has an axis of length one for each axis behind.",
+    note="Slopes for the channels of images have the shape `(channels, 1, 1)`. In a stack, which "
+    "hands each layer a key, it stands in a `Pointwise` along no axes, which takes the key.",
 )
 
 ROWS: tuple[LayerMap, ...] = (PRELU,)

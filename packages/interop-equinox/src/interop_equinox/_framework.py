@@ -118,8 +118,8 @@ class Equinox:
         return skeleton_of(layer, names, lambda leaf: not _is_array(leaf))
 
     def stack(self, layers: Sequence[Any]) -> eqx.nn.Sequential:
-        """An `eqx.nn.Sequential`."""
-        return eqx.nn.Sequential(layers)
+        """An `eqx.nn.Sequential`, which hands each of its layers a key."""
+        return eqx.nn.Sequential([_taking_key(layer) for layer in layers])
 
     def lift(self, layer: Any, axes: int) -> Any:
         """A `Pointwise` of the layer."""
@@ -143,6 +143,13 @@ def _abstract(target: Any, options: Config) -> Any:
     if "key" in parameters(target):
         return eqx.filter_eval_shape(lambda key: target(**options, key=key), _KEY)
     return eqx.filter_eval_shape(lambda: target(**options))
+
+
+def _taking_key(layer: Any) -> Any:
+    # Equinox's own PReLU can be called with no key: along no axes at all, a Pointwise takes it.
+    if type(layer) is eqx.nn.PReLU and "key" not in parameters(type(layer).__call__):
+        return Pointwise(layer, 0)
+    return layer
 
 
 def _inner(node: Any) -> Any:

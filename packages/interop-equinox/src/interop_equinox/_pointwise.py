@@ -18,7 +18,7 @@ class Pointwise(eqx.Module):
 
     Args:
         layer: the layer.
-        axes: how many leading axes it is applied along.
+        axes: how many leading axes it is applied along; with 0 it is called as it is, with no key.
 
     Example:
         >>> import jax.numpy as jnp
