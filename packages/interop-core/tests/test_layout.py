@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 
+from interop_core.beside import Beside
 from interop_core.errors import Refusal
 from interop_core.layout import (
     IDENTITY,
@@ -29,6 +30,7 @@ from interop_core.layout import (
     carry,
     chain,
 )
+from interop_core.mirror import Flip, Negate
 
 Shapes = tuple[tuple[int, ...], ...]
 P: Any = PartitionSpec  # its constructor is untyped in some releases of jax
@@ -48,6 +50,11 @@ EXAMPLES: tuple[tuple[Layout, Shapes], ...] = (
     (Split((1, 2, 3), axis=-1), ((2, 6), (6,))),
     (Join((2, 3), axis=0), ((2, 4), (3, 4))),
     (Shift("igfo", "f", 1.0), ((8,), (3, 4))),
+    (Negate("rz", "z"), ((3, 8), (4,))),
+    (Negate("abc", "b", axis=0), ((6, 2),)),
+    (Flip(2), ((2, 3, 4), (2, 2))),
+    (Beside(((1, IDENTITY, 1), (2, Join((2, 3), 0), 1))), ((4,), (2, 5), (3, 5))),
+    (Beside(((1, Split((1, 2), 0), 2), (1, Negate("rz", "z"), 1))), ((3,), (2, 4))),
     (chain(Blocks("igfo", "ifgo"), Split((2, 3), axis=0), axes("i o -> o i")), ((5, 8),)),
     (chain(Shift("igfo", "f", 0.5), Blocks("igfo", "fiog")), ((12,),)),
 )
@@ -330,6 +337,11 @@ class TestCarry:
         with pytest.raises(Refusal, match="float16 and float32") as caught:
             carry(Join((2, 3), 0), arrays)
         assert caught.value.advice
+
+    def test_two_dtypes_that_become_three_arrays_are_refused(self) -> None:
+        layout = Beside(((1, IDENTITY, 1), (2, Join((2, 3), 0), 1))).inverse
+        with pytest.raises(Refusal, match="float16 and float32"):
+            carry(layout, (jnp.ones(4), jnp.ones(5, jnp.float16)))
 
     def test_two_dtypes_side_by_side_stay_two(self) -> None:
         arrays = (jnp.ones((2, 3)), jnp.ones((2, 3), jnp.float16))

@@ -109,6 +109,23 @@ class TestFormula:
             ("h",),
         ]
 
+    @pytest.mark.parametrize("b_init", [None, nn.init.ZeroInit()])
+    def test_without_hidden_bias(self, b_init: Any) -> None:
+        cell = filled("GRUCell", 2, reset_after=True, hidden_bias=False, b_init=b_init)
+        whole = filled("GRUCell", 2, reset_after=True, b_init=b_init)
+        assert cell.Uh.weight.value.keys() == {"weight"}
+        assert not cell.hidden_bias
+        assert ("bias" in cell.Wh.weight.value) == (b_init is not None)
+        for name in ("Wrz", "Wh", "Uh"):
+            given = getattr(cell, name).weight.value
+            zeros = {"bias": jnp.zeros(4)} if b_init is not None else {}
+            getattr(whole, name).weight.value = zeros | given
+        whole.h.value = cell.h.value
+        x = sample(2, 3)
+        np.testing.assert_allclose(cell(x), whole(x), rtol=1e-6)
+        with pytest.raises(ValueError, match="hidden_bias=False leaves out"):
+            nn.GRUCell(3, 4, hidden_bias=False)
+
     def test_both_resets_agree_while_the_gate_is_open(self) -> None:
         """What the two forms differ in is where ``r`` acts, and nothing else."""
         before, after = filled("GRUCell"), filled("GRUCell", reset_after=True)

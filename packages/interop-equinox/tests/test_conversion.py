@@ -174,7 +174,7 @@ LINEAR = eqx.nn.Linear(3, 3, key=KEY)
         (MyStack(), UnsupportedStructureError, "forward of its own"),
         (Residual(LINEAR), UnsupportedStructureError, "forward of its own"),
         (eqx.nn.Sequential([Residual(LINEAR)]), UnsupportedStructureError, r"layers\[0\]"),
-        (eqx.nn.GRUCell(2, 3, key=KEY), UnmappedLayerError, "GRUCell"),
+        (eqx.nn.RotaryPositionalEmbedding(4), UnmappedLayerError, "RotaryPositional"),
         (eqx.nn.BatchNorm(3, "batch", mode="ema"), UnsupportedLayerError, "eqx.nn.State"),
         (eqx.nn.Lambda(lambda x: x), UnmappedLayerError, "lambda"),
         (eqx.nn.Lambda(LINEAR), UnsupportedLayerError, "calls a module"),

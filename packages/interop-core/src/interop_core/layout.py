@@ -352,7 +352,7 @@ def carry(layout: Layout, arrays: Sequence[Any]) -> Arrays:
         return tuple(arrays)
     shapes = layout.shapes(tuple(tuple(array.shape) for array in arrays))
     dtypes = {array.dtype for array in arrays}
-    if len(dtypes) > 1 and len(shapes) < len(arrays):
+    if len(dtypes) > 1 and len(shapes) % len(arrays):
         names = " and ".join(sorted(map(str, dtypes)))
         raise Refusal(f"arrays of {names} would become one array", "cast them to one dtype first")
     if any(isinstance(array, jax.ShapeDtypeStruct) for array in arrays):

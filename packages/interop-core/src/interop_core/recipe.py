@@ -349,7 +349,7 @@ class _Maker:
             if got != wanted:
                 raise Refusal(f"its configuration asks for {wanted}, and it holds {got}")
             dtypes = {self.leaves[name].dtype for name in move.source}
-            if len(dtypes) > 1 and len(move.target) < len(move.source):
+            if len(dtypes) > 1 and len(move.target) % len(move.source):
                 mixed = f"arrays of {' and '.join(sorted(map(str, dtypes)))} would be joined"
                 raise Refusal(mixed, "cast them to one dtype first")
         except Refusal as refusal:

@@ -1,6 +1,7 @@
 """Rows of the recurrent cells.
 
-A core cell keeps its state; an Equinox cell takes and returns it: ``cell(x, (h, c))``.
+A core cell keeps its state; an Equinox cell takes and returns it: ``cell(x, (h, c))``, or
+``cell(x, h)`` where that is all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from interop_core import nn
 from interop_core.errors import Refusal
 from interop_core.layout import Blocks, Layout, Shift, Split, axes, chain
 from interop_core.mapping import HAS, Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
+from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, gru_biases, gru_kernels
 
 _CORE_GATES, _EQUINOX_GATES = "igfo", "ifgo"
 
@@ -54,6 +56,12 @@ def _bias(config: Config) -> Layout:
     return chain(*added, Blocks(_CORE_GATES, _EQUINOX_GATES))
 
 
+_FUNCTIONS = (
+    Given("core", "activation", "tanh", _is("tanh", jnp.tanh, jax.lax.tanh)),
+    Given("core", "gate_activation", "sigmoid", _is("sigmoid", jax.nn.sigmoid, jax.lax.logistic)),
+)
+_DTYPE = Only("core", "dtype", None, "cast the model and its input instead")
+
 LSTM = LayerMap(
     nn.LSTMCell,
     eqx.nn.LSTMCell,
@@ -62,11 +70,8 @@ LSTM = LayerMap(
         Opt("num_out", "hidden_size"),
         Opt("b_init", "use_bias", Iso(_bias_to, HAS.back, "is used")),
         Given("core", "forget_bias", 0.0, reason="it is added to the bias"),
-        Given("core", "activation", "tanh", _is("tanh", jnp.tanh, jax.lax.tanh)),
-        Given(
-            "core", "gate_activation", "sigmoid", _is("sigmoid", jax.nn.sigmoid, jax.lax.logistic)
-        ),
-        Only("core", "dtype", None, "cast the model and its input instead"),
+        *_FUNCTIONS,
+        _DTYPE,
     ),
     (
         leaf("W.weight.weight", "weight_ih weight_hh", _kernel),
@@ -90,4 +95,44 @@ LSTM = LayerMap(
     note="The core's state `h`, `c` is an argument of the Equinox cell; call it step by step.",
 )
 
-ROWS: tuple[LayerMap, ...] = (LSTM,)
+GRU = LayerMap(
+    nn.GRUCell,
+    eqx.nn.GRUCell,
+    (
+        Opt("num_in", "input_size"),
+        Opt("num_out", "hidden_size"),
+        Opt("b_init", "use_bias", HAS),
+        Only("core", "hidden_bias", True, "give the cell a bias of zeros there"),
+        RESET_AFTER,
+        *_FUNCTIONS,
+        _DTYPE,
+    ),
+    (
+        leaf(
+            "Wrz.weight.weight Wh.weight.weight Uh.weight.weight",
+            "weight_ih weight_hh",
+            lambda config: chain(gru_kernels(config), axes("i o -> o i")),
+        ),
+        leaf("Wrz.weight.bias Wh.weight.bias", "bias", gru_biases, when=_has_bias),
+        leaf("Uh.weight.bias", "bias_n", when=_has_bias),
+    ),
+    cases=(
+        case(num_in=3, num_out=5, reset_after=True),
+        case(num_in=2, num_out=2, reset_after=True, b_init=None),
+    ),
+    foreign_cases=(case(input_size=3, hidden_size=2, input=(3,)),),
+    refusals=(
+        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
+        Refused("core", case(num_in=3, num_out=5, reset_after=True, activation="relu"), "'relu'"),
+        Refused(
+            "core", case(num_in=3, num_out=5, reset_after=True, hidden_bias=False), "hidden_bias"
+        ),
+    ),
+    transient=("h",),
+    alone=LSTM.alone,
+    tolerance=ROUNDING,
+    note="The core's state `h` is an argument of the Equinox cell. The update gate weighs the new "
+    "candidate in the core and the old state in Equinox: its weights have the other sign.",
+)
+
+ROWS: tuple[LayerMap, ...] = (LSTM, GRU)

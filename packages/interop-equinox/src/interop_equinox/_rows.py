@@ -5,8 +5,9 @@ from __future__ import annotations
 import equinox as eqx
 
 from interop_core import nn
-from interop_core.function_rows import WITHOUT_ROW
+from interop_core.function_rows import CONSTANT_PADS, WITHOUT_ROW
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.recurrent_rows import core_cells_without
 
 from . import (
     _activation,
@@ -16,6 +17,7 @@ from . import (
     _functions,
     _linear,
     _norm,
+    _padding,
     _pooling,
     _recurrent,
 )
@@ -28,6 +30,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_embedding.ROWS,
     *_recurrent.ROWS,
     *_pooling.ROWS,
+    *_padding.ROWS,
     *_functions.ROWS,
     *_activation.ROWS,
 )
@@ -46,5 +49,18 @@ UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
         Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
         for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     ),
+    *(
+        Unconvertible(
+            layer, "the options of jax.numpy.pad do not name its constant", "use nn.ZeroPad2d for 0"
+        )
+        for layer in CONSTANT_PADS
+    ),
+    Unconvertible(
+        nn.Unflatten, "a reshape to one shape does not say which axis it splits, and into what"
+    ),
     *WITHOUT_ROW,
+    *core_cells_without(
+        simple="Equinox has no plain recurrent cell",
+        minimal="Equinox has no minimal gated unit",
+    ),
 )

@@ -19,7 +19,7 @@ from . import BRIDGE, from_equinox, to_equinox
 
 
 class EquinoxHarness(Harness):
-    """Equinox layers take one example, and a recurrent cell its carry as ``(h, c)``."""
+    """Equinox layers take one example, and a recurrent cell its carry as ``h`` or ``(h, c)``."""
 
     def construct(self, target: Any, options: Config, x: Any) -> Any:
         """Run the constructor, with a key of its own."""
@@ -35,6 +35,9 @@ class EquinoxHarness(Harness):
         def step(x: Any, carry: Any) -> tuple[Any, Any]:
             if not carry:
                 return layer(x), carry
+            if "c" not in carry:
+                h = layer(x, carry["h"])
+                return h, {"h": h}
             h, c = layer(x, (carry["h"], carry["c"]))
             return h, {"h": h, "c": c}
 

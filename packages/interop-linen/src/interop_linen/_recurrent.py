@@ -16,12 +16,14 @@ from interop_core.mapping import (
     Given,
     Iso,
     LayerMap,
+    Only,
     Opt,
     Refused,
     case,
     iso,
     leaf,
 )
+from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, UPDATE_GATE, gate
 
 from ._arrays import COMPUTE_DTYPE, shape_of
 
@@ -68,8 +70,13 @@ def _check_bias(init: Any, _: Config) -> None:
         raise Refusal("b_init=None has no counterpart", "give the cell a bias of zeros")
 
 
-def _inputs(_: Any, config: Config) -> int:
-    return shape_of(config, "ii.kernel", 2)[0]
+def _inputs(array: str) -> Iso:
+    """The number of inputs, read off a kernel."""
+    return Iso(lambda n, _: n, lambda _, config: shape_of(config, array, 2)[0], "rows of a kernel")
+
+
+def _ends(config: Config) -> tuple[int, int]:
+    return config["num_in"], config["num_out"]
 
 
 def _kernels(config: Config) -> Layout:
@@ -92,7 +99,7 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
         nn.LSTMCell,
         foreign,
         (
-            Opt("num_in", "ii.kernel.shape", Iso(lambda n, _: n, _inputs, "rows of the kernels")),
+            Opt("num_in", "ii.kernel.shape", _inputs("ii.kernel")),
             Opt("num_out", "features"),
             Opt("activation", "activation_fn", ACTIVATION),
             Opt("gate_activation", "gate_fn", ACTIVATION),
@@ -129,4 +136,86 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
 LSTM = _cell(linen.LSTMCell, exports=True)
 OPTIMIZED_LSTM = _cell(linen.OptimizedLSTMCell, exports=False)
 
-ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM)
+GRU = LayerMap(
+    nn.GRUCell,
+    linen.GRUCell,
+    (
+        Opt("num_in", "in.kernel.shape", _inputs("in.kernel")),
+        Opt("num_out", "features"),
+        Opt("activation", "activation_fn", ACTIVATION),
+        Opt("gate_activation", "gate_fn", gate(ACTIVATION)),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        RESET_AFTER,
+        Only("core", "hidden_bias", True, "give the cell a bias of zeros there"),
+        Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+    ),
+    (
+        leaf(
+            "Wrz.weight.weight",
+            "ir.kernel iz.kernel hr.kernel hz.kernel",
+            lambda config: chain(
+                UPDATE_GATE, Split(_ends(config), 0), Split((config["num_out"],) * 2, -1)
+            ),
+        ),
+        leaf(
+            "Wrz.weight.bias",
+            "ir.bias iz.bias",
+            lambda config: chain(UPDATE_GATE, Split((config["num_out"],) * 2, -1)),
+        ),
+        leaf("Wh.weight.weight", "in.kernel"),
+        leaf("Wh.weight.bias", "in.bias"),
+        leaf("Uh.weight.weight", "hn.kernel"),
+        leaf("Uh.weight.bias", "hn.bias"),
+    ),
+    cases=(
+        case(num_in=3, num_out=5, reset_after=True, input=(3,)),
+        case(num_in=2, num_out=2, reset_after=True, activation="relu", input=(2,),
+             gate_activation="hard_sigmoid", dtype=jnp.float32),
+    ),
+    foreign_cases=(case(features=4, activation_fn=jnp.sin, input=(2,)),),
+    refusals=(
+        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
+        Refused("core", case(num_in=3, num_out=5, reset_after=True, b_init=None), "b_init=None"),
+        Refused("core", case(num_in=3, num_out=5, reset_after=True, hidden_bias=False),
+                "hidden_bias=False"),
+        Refused("core", case(num_in=3, num_out=5, reset_after=True, gate_activation="tanh"),
+                "'tanh' is not known to be 1 - itself"),
+        Refused("foreign", case(features=4, gate_fn=jnp.cos, input=(2,)),
+                "is not known to be 1 - itself"),
+    ),
+    transient=("h",),
+    alone=LSTM.alone,
+    tolerance=ROUNDING,
+    note="The update gate weighs the new candidate in the core and the old state in Linen: its "
+    "weights have the other sign.",
+)  # fmt: skip
+
+SIMPLE = LayerMap(
+    nn.ValinaRNNCell,
+    linen.SimpleCell,
+    (
+        Opt("num_in", "i.kernel.shape", _inputs("i.kernel")),
+        Opt("num_out", "features"),
+        Opt("activation", "activation_fn", ACTIVATION),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        Only("foreign", "residual", False, "the core adds no old state to the product"),
+        Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+    ),
+    (
+        leaf("W.weight.weight", "i.kernel h.kernel", lambda config: Split(_ends(config), 0)),
+        leaf("W.weight.bias", "i.bias"),
+    ),
+    cases=(
+        case(num_in=3, num_out=5, input=(3,)),
+        case(num_in=2, num_out=2, activation=jnp.sin, dtype=jnp.float32, input=(2,)),
+    ),
+    foreign_cases=(case(features=4, input=(2,)),),
+    refusals=(
+        Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
+        Refused("foreign", case(features=4, residual=True, input=(2,)), "residual=True"),
+    ),
+    transient=("h",),
+    alone=LSTM.alone,
+)
+
+ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM, GRU, SIMPLE)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from flax import linen
 from flax.linen.pooling import min_pool
 
-from interop_core.function_rows import WITHOUT_ROW, activation_rows, flatten_row, move_axis_row
+from interop_core.function_rows import (
+    COUNTING_BATCHES,
+    WITHOUT_ROW,
+    activation_rows,
+    flatten_row,
+    move_axis_row,
+)
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.recurrent_rows import MINIMAL_GATE, core_cells_without
 
 from . import (
     _activation,
@@ -41,6 +48,7 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(linen.ConvLocal, "it has other weights at every position"),
     Unconvertible(linen.WeightNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
+    Unconvertible(linen.MGUCell, MINIMAL_GATE, "use linen.GRUCell"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = WITHOUT_ROW
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (*WITHOUT_ROW, *core_cells_without())

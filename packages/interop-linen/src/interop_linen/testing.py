@@ -45,11 +45,14 @@ class LinenHarness(Harness):
         return module, module.init(jax.random.key(0), *arguments)
 
     def call(self, model: Any, call: Call) -> Outcome:
-        """Apply the module in the mode asked for; a cell takes its carry as ``(c, h)``."""
+        """Apply the module in the mode asked for; a cell takes its carry: ``h`` or ``(c, h)``."""
         module, variables = model
         if not isinstance(module, linen.Module):
             return Outcome(module(call.x), {}, model)
         module = in_mode(module, training=call.training)
+        if call.carry and "c" not in call.carry:
+            h, y = module.apply(variables, call.carry["h"], call.x)
+            return Outcome(y, {"h": h}, model)
         if call.carry:
             (c, h), y = module.apply(variables, (call.carry["c"], call.carry["h"]), call.x)
             return Outcome(y, {"c": c, "h": h}, model)

@@ -19,6 +19,7 @@ from interop_core.mapping import (
     Config,
     Given,
     LayerMap,
+    Only,
     Opt,
     Refused,
     case,
@@ -26,6 +27,7 @@ from interop_core.mapping import (
     leaf,
 )
 from interop_core.options import parameters
+from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, gate, gru_biases, gru_kernels
 
 from ._linear import _elementwise
 from ._options import COMPUTE_DTYPE, PROMOTE_DTYPE
@@ -193,4 +195,115 @@ OPTIMIZED_LSTM = LayerMap(
     note="Only imported; a core cell becomes an `nnx.LSTMCell`.",
 )
 
-ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM)
+
+def _always_biased(core: type) -> Given:
+    return Given("core", "b_init", parameters(core)["b_init"], _needs_bias, "always has one")
+
+
+GRU = LayerMap(
+    nn.GRUCell,
+    nnx.GRUCell,
+    (
+        Opt("num_in", "in_features"),
+        Opt("num_out", "hidden_features"),
+        Opt("activation", "activation_fn", _ACTIVATION),
+        Opt("gate_activation", "gate_fn", gate(_ACTIVATION)),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        RESET_AFTER,
+        Only(
+            "core",
+            "hidden_bias",
+            False,
+            "nnx.GRUCell has no bias behind its reset gate: build the cell with hidden_bias=False",
+        ),
+        _always_biased(nn.GRUCell),
+        PROMOTE_DTYPE,
+    ),
+    (
+        leaf(
+            "Wrz.weight.weight Wh.weight.weight Uh.weight.weight",
+            "dense_i.kernel dense_h.kernel",
+            gru_kernels,
+        ),
+        leaf("Wrz.weight.bias Wh.weight.bias", "dense_i.bias", gru_biases),
+    ),
+    cases=(
+        case(num_in=3, num_out=5, reset_after=True, hidden_bias=False),
+        case(num_in=2, num_out=2, reset_after=True, hidden_bias=False, activation="relu",
+             gate_activation="hard_sigmoid", dtype=jnp.float32),
+    ),
+    foreign_cases=(
+        case(in_features=3, hidden_features=2, activation_fn=jnp.sin, input=(3,)),
+    ),
+    refusals=(
+        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
+        Refused("core", case(num_in=3, num_out=5, reset_after=True), "hidden_bias=True"),
+        Refused(
+            "core",
+            case(num_in=3, num_out=5, reset_after=True, hidden_bias=False, b_init=None),
+            "b_init=None",
+        ),
+        Refused(
+            "core",
+            case(num_in=3, num_out=5, reset_after=True, hidden_bias=False, gate_activation="tanh"),
+            "'tanh' is not known to be 1 - itself",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, hidden_features=5, gate_fn=jnp.cos),
+            "is not known to be 1 - itself",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, hidden_features=5, promote_dtype=_elementwise),
+            "promote_dtype=.*_elem",
+        ),
+    ),
+    transient=("h",),
+    alone=LSTM.alone,
+    tolerance=ROUNDING,
+    note="The core's state `h` is an argument of the NNX cell: `cell(h, x)`. The update gate "
+    "weighs the new candidate in the core and the old state in NNX: its weights have the other "
+    "sign.",
+)  # fmt: skip
+
+SIMPLE = LayerMap(
+    nn.ValinaRNNCell,
+    nnx.SimpleCell,
+    (
+        Opt("num_in", "in_features"),
+        Opt("num_out", "hidden_features"),
+        Opt("activation", "activation_fn", _ACTIVATION),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        Only("foreign", "residual", False, "the core adds no old state to the product"),
+        _always_biased(nn.ValinaRNNCell),
+        PROMOTE_DTYPE,
+    ),
+    (
+        leaf(
+            "W.weight.weight",
+            "dense_i.kernel dense_h.kernel",
+            lambda config: Split(_ends(config), axis=0),
+        ),
+        leaf("W.weight.bias", "dense_i.bias"),
+    ),
+    cases=(
+        case(num_in=3, num_out=5),
+        case(num_in=2, num_out=2, activation=jnp.sin, dtype=jnp.float32),
+    ),
+    foreign_cases=(case(in_features=3, hidden_features=2, input=(3,)),),
+    refusals=(
+        Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
+        Refused("foreign", case(in_features=3, hidden_features=3, residual=True), "residual=True"),
+        Refused(
+            "foreign",
+            case(in_features=3, hidden_features=5, promote_dtype=_elementwise),
+            "promote_dtype=.*_elem",
+        ),
+    ),
+    transient=("h",),
+    alone=LSTM.alone,
+    note="The core's state `h` is an argument of the NNX cell: `cell(h, x)`.",
+)
+
+ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM, GRU, SIMPLE)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from flax import nnx
 
-from interop_core.function_rows import WITHOUT_ROW, activation_rows, flatten_row, move_axis_row
+from interop_core.function_rows import (
+    COUNTING_BATCHES,
+    WITHOUT_ROW,
+    activation_rows,
+    flatten_row,
+    move_axis_row,
+)
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.recurrent_rows import core_cells_without
 
 from . import (
     _activation,
@@ -56,5 +63,8 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 )
 """Layers of NNX that are known and have no counterpart."""
 
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = WITHOUT_ROW
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
+    *WITHOUT_ROW,
+    *core_cells_without(minimal="NNX has no minimal gated unit"),
+)
 """Layers of the core that are known and have none in NNX."""

@@ -28,7 +28,7 @@ class NnxHarness(Harness):
         return target(**options, **rngs)
 
     def call(self, model: Any, call: Call) -> Outcome:
-        """Call a copy in the mode asked for; a recurrent cell takes its carry as ``(c, h)``."""
+        """Call a copy in the mode asked for; a cell takes its carry as ``h`` or ``(c, h)``."""
         if not isinstance(model, nnx.Module):
             return Outcome(model(call.x), {}, model)
         copy = nnx.clone(model)
@@ -38,6 +38,9 @@ class NnxHarness(Harness):
             copy.eval()
         if not call.carry:
             return Outcome(copy(call.x), {}, copy)
+        if "c" not in call.carry:
+            h, y = copy(call.carry["h"], call.x)
+            return Outcome(y, {"h": h}, copy)
         (c, h), y = copy((call.carry["c"], call.carry["h"]), call.x)
         return Outcome(y, {"c": c, "h": h}, copy)
 

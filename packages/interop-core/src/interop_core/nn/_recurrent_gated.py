@@ -60,10 +60,12 @@ class GRUCell(HiddenCell):
         dtype: what input, ``h`` and parameters are cast to for the products. None: as `jax.numpy`
             promotes them. ``h`` follows from promotion in either case, so it stays in float32 when
             it starts so.
+        hidden_bias: with ``reset_after=True``, whether there is the bias ``ch`` behind the reset
+            gate, made by ``b_init`` as the others; Flax NNX has none.
 
     Raises:
-        ValueError: if a number of features is no integer, or there is no activation function of a
-            name.
+        ValueError: if a number of features is no integer, there is no activation function of a
+            name, or ``hidden_bias=False`` comes without ``reset_after=True``.
         TypeError: if an activation is neither a name nor a function.
 
     Example:
@@ -93,12 +95,19 @@ class GRUCell(HiddenCell):
         reset_after: bool = False,
         gate_activation: Activation = "sigmoid",
         dtype: Any = None,
+        hidden_bias: bool = True,
     ) -> None:
         super().__init__(num_in, num_out, state_init, activation, name)
         find_activation(gate_activation, "gate_activation")
+        if not (hidden_bias or reset_after):
+            raise ValueError(
+                "hidden_bias=False leaves out the bias behind the reset gate, which only "
+                "reset_after=True has."
+            )
         self.w_init = remembered(w_init)
         self.b_init = remembered(b_init)
         self.reset_after = reset_after
+        self.hidden_bias = hidden_bias
         self.gate_activation = gate_activation
         self.dtype = dtype
         options: dict[str, Any] = {"w_init": w_init, "b_init": b_init, "dtype": dtype}
@@ -106,6 +115,8 @@ class GRUCell(HiddenCell):
         self.Wrz = Linear(both, 2 * self.num_out, **options)
         self.Wh = Linear(self.num_in if reset_after else both, self.num_out, **options)
         if reset_after:
+            if not hidden_bias:
+                options["b_init"] = None
             self.Uh = Linear(self.num_out, self.num_out, **options)
 
     def update(self, x: jax.Array) -> jax.Array:
