@@ -78,6 +78,31 @@ WITHOUT_ROW: tuple[Unconvertible, ...] = (
 )
 """Element-wise layers of the core that no framework has a counterpart for."""
 
+CONSTANT_PADS = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)
+REPEATING_PADS = (
+    *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
+    *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
+    *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
+)
+
+COUNTING_BATCHES: tuple[Unconvertible, ...] = (
+    Unconvertible(
+        nn.Unflatten, "jax reshapes to the shape of a whole array, whose batch axes are not known"
+    ),
+    *(
+        Unconvertible(
+            layer,
+            "jax is told of every axis how far to pad it, and there may be a batch axis or none",
+            "give a convolution behind it the padding",
+        )
+        for layer in (
+            *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, *CONSTANT_PADS),
+            *REPEATING_PADS,
+        )
+    ),
+)
+"""Layers of the core that have no counterpart where a function sees batch axes."""
+
 
 def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:
     """The activation layers that are functions of jax, or of the core where jax has none.
