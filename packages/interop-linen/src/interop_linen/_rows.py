@@ -51,4 +51,8 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(linen.MGUCell, MINIMAL_GATE, "use linen.GRUCell"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
-UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (*WITHOUT_ROW, *core_cells_without())
+UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
+    *WITHOUT_ROW,
+    *COUNTING_BATCHES,
+    *core_cells_without(),
+)

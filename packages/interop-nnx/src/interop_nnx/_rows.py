@@ -65,6 +65,7 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *WITHOUT_ROW,
+    *COUNTING_BATCHES,
     *core_cells_without(minimal="NNX has no minimal gated unit"),
 )
 """Layers of the core that are known and have none in NNX."""
