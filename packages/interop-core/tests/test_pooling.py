@@ -165,6 +165,15 @@ class TestBeyondPublished:
         assert nn.AvgPool1d(2, 2)(x).tolist() == [[200.0], [200.0]]
         assert nn.AvgPool1d(2, 2)(jnp.array([[True], [False]])).tolist() == [[0.5]]
 
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_mean_in_half_precision(self, dtype: str) -> None:
+        # A sum of ones in bfloat16 stops at 256; one of these in float16 overflows.
+        x = jnp.full((17, 17, 1), 300, dtype)
+        for options in ({}, {"padding": "SAME"}, {"padding": 8, "count_include_pad": True}):
+            y = nn.AvgPool2d(17, **options)(x)
+            assert y.dtype == dtype
+            assert y[y.shape[0] // 2, y.shape[1] // 2].item() == 300
+
     def test_indices_of_integers(self) -> None:
         values, indices = nn.MaxPool1d(2, padding=1, return_indices=True)(jnp.array([[3], [-5]]))
         assert (values.tolist(), indices.tolist()) == ([[3], [-5]], [[0], [1]])

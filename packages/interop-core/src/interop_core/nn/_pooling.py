@@ -151,11 +151,17 @@ class _AvgPool(SlidingWindow):
         x = as_array(x)
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             x = x.astype(jnp.result_type(float))  # sums of small integers would wrap around
+        # A sum in half precision stops growing after a few hundred entries, or overflows.
+        wide = jnp.promote_types(x.dtype, jnp.float32)
         window, stride, around = self._window(x.shape)
-        total = lax.reduce_window(x, np.zeros((), x.dtype), lax.add, window, stride, around)
+        total = lax.reduce_window(
+            x.astype(wide), np.zeros((), wide), lax.add, window, stride, around
+        )
         if self.count_include_pad or not any(map(any, around)):
-            return jnp.divide(total, math.prod(window))
-        return jnp.divide(total, _counts(x.shape, window, stride, around).astype(x.dtype))
+            mean = jnp.divide(total, math.prod(window))
+        else:
+            mean = jnp.divide(total, _counts(x.shape, window, stride, around).astype(wide))
+        return mean.astype(x.dtype)
 
 
 def _lowest(dtype: Any) -> np.ndarray[Any, Any]:
