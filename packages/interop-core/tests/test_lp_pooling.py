@@ -138,6 +138,12 @@ class TestTypes:
             for library in (nn, brainstate.nn):
                 assert library.LPPool1d(2, 2)(x).dtype == np.float64
 
+    @pytest.mark.parametrize("p", [1, 2, 3, 2.5])
+    def test_complex(self, p: float) -> None:
+        y = nn.LPPool1d(p, 2)(jnp.array([[3 + 4j], [-5j]]))
+        assert y.dtype == jnp.float32
+        assert y.item() == pytest.approx(5)
+
     def test_powers_beyond_half_precision(self) -> None:
         assert nn.LPPool1d(2, 2)(jnp.full((2, 1), 1000, jnp.float16)).item() == 1000
 

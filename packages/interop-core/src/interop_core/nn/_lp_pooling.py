@@ -41,8 +41,9 @@ class _LPPool(SlidingWindow):
             x: one example, with any number of batch axes in front.
 
         Returns:
-            The power means, not negative. They have the default floating-point type, or that of
-            the input where it is wider: powers of half-precision numbers would leave their range.
+            The power means, real and not negative. They have the default floating-point type, or
+            that of the input where it is wider: powers of half-precision numbers would leave their
+            range.
 
         Raises:
             ValueError: if axes are missing.
@@ -51,7 +52,9 @@ class _LPPool(SlidingWindow):
         x = x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
         window, stride, around = self._window(x.shape)
         powers = _power(x, self.norm_type)
-        total = lax.reduce_window(powers, np.zeros((), x.dtype), lax.add, window, stride, around)
+        total = lax.reduce_window(
+            powers, np.zeros((), powers.dtype), lax.add, window, stride, around
+        )
         mean = total / math.prod(window)
         return mean if self.norm_type == 1 else _root(mean, self.norm_type)
 
@@ -77,6 +80,8 @@ def _exponent(norm_type: Any) -> float:
 def _power(x: jax.Array, exponent: float) -> jax.Array:
     """Raise magnitudes to a power."""
     if exponent == 2:
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            return lax.square(lax.real(x)) + lax.square(lax.imag(x))
         return lax.square(x)
     magnitude = lax.abs(x)
     if exponent == int(exponent):
