@@ -9,6 +9,7 @@ from jax import numpy as jnp
 from jax.typing import ArrayLike
 
 from .. import random
+from ._parameters import as_inexact
 
 __all__ = [
     "celu",
@@ -158,7 +159,7 @@ def sigmoid(x: ArrayLike) -> jax.Array:
 
 def log_sigmoid(x: ArrayLike) -> jax.Array:
     """Compute ``log(sigmoid(x)) = -softplus(-x)``."""
-    return jax.nn.log_sigmoid(x)
+    return jax.nn.log_sigmoid(as_inexact(x))
 
 
 def hard_sigmoid(x: ArrayLike) -> jax.Array:
@@ -196,8 +197,7 @@ def tanh_shrink(x: ArrayLike) -> jax.Array:
 
 def hard_shrink(x: ArrayLike, lambd: float = 0.5) -> jax.Array:
     """Keep ``x`` where ``|x| > lambd``, else give 0."""
-    large = (x > lambd) | (x < -lambd)  # type: ignore[operator]
-    return jnp.where(large, x, jnp.zeros_like(x))
+    return jnp.where(jnp.abs(x) > lambd, x, jnp.zeros_like(x))
 
 
 def soft_shrink(x: ArrayLike, lambd: float = 0.5) -> jax.Array:
@@ -207,13 +207,13 @@ def soft_shrink(x: ArrayLike, lambd: float = 0.5) -> jax.Array:
         >>> soft_shrink(jnp.array([-2.0, 0.25, 2.0])).tolist()
         [-1.5, 0.0, 1.5]
     """
-    below = jnp.where(x < -lambd, x + lambd, 0.0)  # type: ignore[operator]
+    below = jnp.where(x < -lambd, x + lambd, 0)  # type: ignore[operator]
     return jnp.where(x > lambd, x - lambd, below)  # type: ignore[operator]
 
 
 def soft_sign(x: ArrayLike) -> jax.Array:
     """Compute ``x / (1 + |x|)``."""
-    return jax.nn.soft_sign(x)
+    return jax.nn.soft_sign(as_inexact(x))
 
 
 def softplus(x: ArrayLike) -> jax.Array:
@@ -223,7 +223,7 @@ def softplus(x: ArrayLike) -> jax.Array:
 
 def squareplus(x: ArrayLike, b: ArrayLike = 4) -> jax.Array:
     """Compute ``(x + sqrt(x**2 + b)) / 2``."""
-    return jax.nn.squareplus(x, b)
+    return jax.nn.squareplus(as_inexact(x), b)
 
 
 def sparse_plus(x: ArrayLike) -> jax.Array:
@@ -265,17 +265,17 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> ja
         >>> softmax(jnp.zeros(4)).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    return jax.nn.softmax(x, axis, where)
+    return jax.nn.softmax(as_inexact(x), axis, where)
 
 
 def softmin(x: ArrayLike, axis: Axis = -1) -> jax.Array:
     """Compute ``softmax(-x)`` along an axis or several."""
-    return jax.nn.softmax(-x, axis)  # type: ignore[arg-type,operator,unused-ignore]
+    return jax.nn.softmax(-as_inexact(x), axis)
 
 
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> jax.Array:
     """Compute ``x - logsumexp(x)`` along an axis or several; -inf where ``where`` is False."""
-    return jax.nn.log_softmax(x, axis, where)
+    return jax.nn.log_softmax(as_inexact(x), axis, where)
 
 
 def logsumexp(
@@ -326,7 +326,7 @@ def standardize(
         >>> standardize(jnp.array([1.0, 3.0]), epsilon=0.0).tolist()
         [-1.0, 1.0]
     """
-    return jax.nn.standardize(x, axis, variance=variance, epsilon=epsilon, where=where)
+    return jax.nn.standardize(as_inexact(x), axis, variance=variance, epsilon=epsilon, where=where)
 
 
 def one_hot(

@@ -11,7 +11,7 @@ from jax import numpy as jnp
 from .._abstract import ABSTRACT
 from . import init
 
-__all__ = ["Given", "as_array", "mask", "parameter", "remembered"]
+__all__ = ["Given", "as_array", "as_inexact", "mask", "parameter", "remembered"]
 
 Shape = tuple[int, ...]
 
@@ -119,3 +119,23 @@ def mask(argument: Any, shape: Shape) -> Any:
 def as_array(value: Any) -> jax.Array:
     """Take JAX arrays as they are, and make one of anything else in the dtype JAX gives it."""
     return value if isinstance(value, jax.Array) else jnp.asarray(value)
+
+
+def as_inexact(value: Any) -> Any:
+    """Make floating-point numbers of integers, as wide as JAX's own functions make them.
+
+    For formulas whose differences, sums or squares would leave the range of an integer type.
+    Everything else, booleans included, is given as it is.
+
+    Args:
+        value: an array, or anything else.
+
+    Example:
+        >>> as_inexact(np.array([200, 255], np.uint8)).dtype
+        dtype('float32')
+    """
+    dtype = getattr(value, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+        return value
+    array = jnp.asarray(value)
+    return array.astype(jnp.float64 if array.dtype.itemsize == 8 else jnp.float32)
