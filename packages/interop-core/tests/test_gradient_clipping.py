@@ -174,6 +174,12 @@ def test_no_limit(limit: Any) -> None:
         nn.clip_grad_norm(gradients(), limit)
 
 
+def test_one_limit_for_all() -> None:
+    # An array would give every gradient more axes.
+    with pytest.raises(ValueError, match="must be one number"):
+        jax.jit(nn.clip_grad_norm)(gradients(), jnp.ones(2))
+
+
 @pytest.mark.parametrize("leaf", ["text", ParamState(jnp.ones(2))])
 def test_no_array(leaf: Any) -> None:
     with pytest.raises(TypeError, match="Gradients are arrays"):

@@ -36,7 +36,8 @@ def clip_grad_norm(
         The scaled gradients; with ``return_norm`` a pair of them and the norm.
 
     Raises:
-        ValueError: if ``norm_type`` is none of these, or ``max_norm`` is negative.
+        ValueError: if ``norm_type`` is none of these, or ``max_norm`` is negative or not
+            one number.
         TypeError: if a leaf is no array.
 
     Example:
@@ -46,6 +47,8 @@ def clip_grad_norm(
         ([1.5, 2.0], 13.0)
     """
     p = _order(norm_type)
+    if np.ndim(max_norm):
+        raise ValueError(f"max_norm must be one number, got an array of {np.shape(max_norm)}.")
     if not isinstance(max_norm, jax.core.Tracer) and not np.all(np.asarray(max_norm) >= 0):
         raise ValueError(f"max_norm must not be negative, got {max_norm!r}.")
     leaves, structure = jax.tree.flatten(grad)
