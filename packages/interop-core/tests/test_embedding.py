@@ -98,6 +98,18 @@ class TestAgainstPublished:
         agree(ours(indices), published(indices))
         assert ours(indices).shape == ours.output_size(np.shape(indices))
 
+    @pytest.mark.parametrize("options", [{}, {"padding_idx": 0}], ids=str)
+    def test_indices_narrower_than_the_table(self, options: Any) -> None:
+        # The published layer gives row 43 for 255 where it has a padding.
+        layer = nn.Embedding(300, 1, np.arange(300.0, dtype=np.float32)[:, None], **options)
+        assert layer(np.array([255, 1], np.uint8))[:, 0].tolist() == [255.0, 1.0]
+        assert layer(np.array([-1, 100], np.int8))[:, 0].tolist() == [299.0, 100.0]
+
+    @pytest.mark.parametrize("options", [{}, {"max_norm": 1.0}, {"padding_idx": 0}], ids=str)
+    def test_no_indices(self, options: Any) -> None:
+        layer = nn.Embedding(5, (2, 3), **options)
+        assert layer(np.zeros((4, 0), np.int32)).shape == (4, 0, 2, 3)
+
     @pytest.mark.parametrize("size", [4, (4,), (2, 3), [2, 3]])
     def test_sizes(self, size: Any) -> None:
         ours, published = nn.Embedding(7, size), brainstate.nn.Embedding(7, size)

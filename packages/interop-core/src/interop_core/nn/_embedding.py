@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -126,6 +127,8 @@ class Embedding(Module):
         index = as_array(indices)
         if not jnp.issubdtype(index.dtype, jnp.integer):
             raise TypeError(f"Embedding looks up integers, got {index.dtype}.")
+        if index.dtype.itemsize < 4:
+            index = index.astype(jnp.int32)  # so that every row of a large table has a number
         table = as_array(self.weight.value)
         if self.freeze:
             table = jax.lax.stop_gradient(table)
@@ -141,7 +144,7 @@ class Embedding(Module):
     def _scaled(self, index: jax.Array, rows: jax.Array, max_norm: float) -> jax.Array:
         """Bring rows down to the largest norm, in the table as well where that is possible."""
         rows = jax.lax.stop_gradient(rows)
-        flat = rows.reshape(*index.shape, -1)
+        flat = rows.reshape(*index.shape, math.prod(self.embedding_size))
         norm = jnp.linalg.norm(flat, ord=self.norm_type, axis=-1)
         factor = max_norm / jnp.maximum(norm, max_norm)  # exactly 1 for short rows
         if self.padding_idx is not None:
