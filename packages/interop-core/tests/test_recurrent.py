@@ -227,6 +227,21 @@ class TestStates:
             assert type(state) is HiddenState
             np.testing.assert_array_equal(state.value, np.full((*lead(batch), 4), 2.0))
 
+    @pytest.mark.parametrize("initial", [2, 2.0, np.full(4, 2.0, np.float32)], ids=repr)
+    @pytest.mark.parametrize("batch", [None, 4])
+    def test_init_without_an_initializer(self, initial: Any, batch: int | None) -> None:
+        cell = nn.LSTMCell(3, 4, state_init=initial)
+        cell.init_state(batch)
+        expected = np.full((4,) if batch is None else (batch, 4), 2.0)
+        for state in (cell.h, cell.c):
+            assert state.value.dtype == np.float32
+            np.testing.assert_array_equal(state.value, expected)
+
+    @pytest.mark.parametrize("initial", [None, "zeros", np.ones(5)], ids=repr)
+    def test_init_needs_a_value_that_fits(self, initial: Any) -> None:
+        with pytest.raises(ValueError, match=r"needed here|Cannot make|does not fit"):
+            nn.LSTMCell(3, 4, state_init=initial).init_state(2)
+
     def test_init_of_a_whole_model(self) -> None:
         model = nn.Sequential(nn.LSTMCell(3, 4), nn.Linear(4, 2))
         nn.init_all_states(model, 5)

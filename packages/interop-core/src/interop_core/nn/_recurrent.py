@@ -12,7 +12,7 @@ from ..state import HiddenState, State
 from . import _functional, init
 from ._linear import Linear
 from ._module import Module
-from ._parameters import as_array, remembered
+from ._parameters import as_array, parameter, remembered
 
 __all__ = ["Activation", "HiddenCell", "LSTMCell", "RNNCell", "ValinaRNNCell", "find_activation"]
 
@@ -119,7 +119,8 @@ class HiddenCell(RNNCell):
 
     def _initial(self, batch_size: int | None) -> Any:
         """Make the initial value of one state."""
-        return init.param(self.state_init, (self.num_out,), batch_size)
+        batch = () if batch_size is None else (int(batch_size),)
+        return parameter(self.state_init, (*batch, self.num_out))
 
     def _check_states(self) -> None:
         """Refuse to go on without states."""
