@@ -133,8 +133,10 @@ class GroupNorm(Module):
             )
         part = self.group_size if self.num_groups is None else self.num_groups
         assert part is not None
+        name = "group_size" if self.num_groups is None else "num_groups"
+        if not hasattr(part, "__index__"):
+            raise TypeError(f"{name} must be an integer, got {part!r}.")
         if part < 1 or self.in_size[0] % part:
-            name = "group_size" if self.num_groups is None else "num_groups"
             raise ValueError(f"{name}={part} does not divide the {self.in_size[0]} channels.")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,13 +32,17 @@ def resolve_axes(axes: Axes, ndim: int, what: str) -> tuple[int, ...]:
         The same axes in the same order, each in ``range(ndim)``.
 
     Raises:
+        TypeError: if an axis is no integer.
         ValueError: if an axis does not exist or occurs twice.
 
     Example:
         >>> resolve_axes((-1, 0), 3, "axes")
         (2, 0)
     """
-    given = tuple(axes) if isinstance(axes, Sequence) else (axes,)
+    try:
+        given = tuple(map(operator.index, axes if isinstance(axes, Sequence) else (axes,)))
+    except TypeError:
+        raise TypeError(f"{what} must be an integer or integers, got {axes!r}.") from None
     if any(not -ndim <= axis < ndim for axis in given):
         raise ValueError(f"{what} {given} do not exist in an array of {ndim} axes.")
     resolved = tuple(axis % ndim for axis in given)
