@@ -12,7 +12,7 @@ from jax import numpy as jnp
 
 from ..state import FakeState, ParamState, State
 from ._event_connections import AllPairs, Connections, draw_connections, event_product
-from ._module import Module
+from ._last_axis import LastAxis
 from ._parameters import as_array, parameter, remembered
 
 __all__ = ["EventFixedNumConn", "EventFixedProb", "EventLinear", "FixedNumConn"]
@@ -28,36 +28,7 @@ def _weight(argument: Any, shape: tuple[int, ...]) -> Any:
     return parameter(argument, shape)
 
 
-class _Sending(Module):
-    """The base class of the layers here: sizes that agree but for the last entry."""
-
-    def __init__(self, in_size: Any, out_size: Any, name: str | None) -> None:
-        super().__init__(name=name)
-        self.in_size, self.out_size = in_size, out_size
-        if not self.in_size or self.in_size[:-1] != self.out_size[:-1]:
-            raise ValueError(
-                f"{type(self).__name__} acts on the last axis alone: in_size and out_size must "
-                f"agree in every entry before the last, got {self.in_size} and {self.out_size}."
-            )
-
-    def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
-        """Give ``(*in_size[:-1], out)``.
-
-        Args:
-            in_size: shape of one example.
-
-        Raises:
-            ValueError: if its last entry is not the number of inputs.
-        """
-        if not in_size or in_size[-1] != self.in_size[-1]:
-            raise ValueError(
-                f"{type(self).__name__} expects {self.in_size[-1]} inputs on the last axis, got "
-                f"shape {tuple(in_size)}."
-            )
-        return (*in_size[:-1], self.out_size[-1])
-
-
-class EventLinear(_Sending):
+class EventLinear(LastAxis):
     """Multiply spikes by a weight matrix: ``y = e(x) @ W``.
 
     ``e(x)`` is 1 where ``x`` has an event and 0 elsewhere. An event is True, or a positive number.
@@ -103,7 +74,8 @@ class EventLinear(_Sending):
         name: str | None = None,
         param_type: type[State[Any]] = ParamState,
     ) -> None:
-        super().__init__(in_size, out_size, name)
+        super().__init__(name=name)
+        self._set_sizes(in_size, out_size)
         self.float_as_event = float_as_event
         self.block_size = block_size
         self.param_type = param_type
@@ -142,7 +114,7 @@ def _product(x: jax.Array, weight: jax.Array, connections: Connections | AllPair
     return connections.product(x, weight)
 
 
-class FixedNumConn(_Sending):
+class FixedNumConn(LastAxis):
     """Connect every neuron to the same number of neurons at the other end, drawn at random.
 
     ``y[..., j]`` is the sum of ``w * x[..., i]`` over the connections from input ``i`` to output
@@ -208,7 +180,8 @@ class FixedNumConn(_Sending):
         conn_init: str = "vmap",
         param_type: type[State[Any]] = ParamState,
     ) -> None:
-        super().__init__(in_size, out_size, name)
+        super().__init__(name=name)
+        self._set_sizes(in_size, out_size)
         if efferent_target not in ("post", "pre"):
             raise ValueError(f"efferent_target must be 'post' or 'pre', not {efferent_target!r}.")
         if not 0 <= afferent_ratio <= 1:
