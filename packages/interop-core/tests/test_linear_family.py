@@ -61,6 +61,10 @@ def test_weight_standardization_scales_by_the_gain() -> None:
     plain = nn.weight_standardization(W)
     close(nn.weight_standardization(W, gain=gain), plain * gain)
     close(nn.weight_standardization(W, gain=2.0), plain * 2)
+    for shape in ((2,), (1, *W.shape)):
+        # The published function broadcasts the weight to the gain.
+        with pytest.raises(ValueError, match="does not fit"):
+            nn.weight_standardization(W, gain=np.ones(shape))
 
 
 def test_weight_standardization_of_edge_cases() -> None:
@@ -218,9 +222,13 @@ def test_the_last_axis_alone_may_change(make: Any) -> None:
     for sizes in (((2, 4), (3, 4)), ((2, 4), 3), ((), 3)):
         with pytest.raises(ValueError, match="last axis alone"):
             make(in_size=sizes[0], out_size=sizes[1])
+    with pytest.raises(ValueError, match="out_size must not be negative"):
+        make(in_size=4, out_size=-3)
     layer = make(in_size=4, out_size=3)
     with pytest.raises(ValueError, match="expects 4 features"):
         layer(jnp.ones((2, 5)))
+    with pytest.raises((TypeError, ValueError)):
+        layer(None)
     with pytest.raises(ValueError, match="expects 4 features"):
         layer(jnp.ones(()))
 

@@ -92,8 +92,8 @@ class AllToAll(LastAxis):
         Raises:
             ValueError: if the last axis has another length.
         """
-        if jnp.shape(x)[-1:] != self.in_size[-1:]:
-            self.output_size(jnp.shape(x))
+        if np.shape(x)[-1:] != self.in_size[-1:]:
+            self.output_size(np.shape(x))
         parameters = self.weight.value
         kernel = parameters["weight"]
         if not np.shape(kernel):
@@ -191,7 +191,7 @@ class OneToOne(Module):
         Raises:
             ValueError: if the input has another shape.
         """
-        self.output_size(jnp.shape(x))
+        self.output_size(np.shape(x))
         parameters = self.weight.value
         y = x * parameters["weight"]
         bias = parameters.get("bias")

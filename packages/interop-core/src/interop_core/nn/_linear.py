@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jax import numpy as jnp
+import numpy as np
 
 from ..state import ParamState, State
 from . import init
@@ -48,7 +48,7 @@ class Linear(LastAxis):
         >>> layer = Linear(4, 8)
         >>> layer.weight.value["weight"].shape, layer.in_size, layer.out_size
         ((4, 8), (4,), (8,))
-        >>> layer(jnp.ones((2, 4))).shape
+        >>> layer(jax.numpy.ones((2, 4))).shape
         (2, 8)
         >>> layer.output_size((5, 4))
         (5, 8)
@@ -98,8 +98,8 @@ class Linear(LastAxis):
         parameters = self.weight.value
         kernel = parameters["weight"]
         bias = parameters.get("bias")
-        if jnp.shape(x)[-1:] != kernel.shape[:1]:
-            self.output_size(jnp.shape(x))
+        if np.shape(x)[-1:] != kernel.shape[:1]:
+            self.output_size(np.shape(x))
         if self.w_mask is not None:
             kernel = kernel * self.w_mask
         return affine(x, kernel, bias, self.dtype, self.precision)
@@ -137,7 +137,7 @@ class ScaledWSLinear(LastAxis):
         >>> layer = ScaledWSLinear(4, 8)
         >>> {name: entry.shape for name, entry in sorted(layer.weight.value.items())}
         {'bias': (8,), 'gain': (1, 8), 'weight': (4, 8)}
-        >>> layer(jnp.ones((2, 4))).shape
+        >>> layer(jax.numpy.ones((2, 4))).shape
         (2, 8)
     """
 
@@ -189,8 +189,8 @@ class ScaledWSLinear(LastAxis):
             ValueError: if the last axis has another length.
         """
         parameters = self.weight.value
-        if jnp.shape(x)[-1:] != self.in_size[-1:]:
-            self.output_size(jnp.shape(x))
+        if np.shape(x)[-1:] != self.in_size[-1:]:
+            self.output_size(np.shape(x))
         kernel = weight_standardization(parameters["weight"], self.eps, parameters.get("gain"))
         if self.w_mask is not None:
             kernel = kernel * self.w_mask
@@ -220,8 +220,9 @@ class SignedWLinear(LastAxis):
         ValueError: if the sizes, or the signs, do not fit.
 
     Example:
-        >>> layer = SignedWLinear(2, 2, w_init=jnp.array([[1.0, -2.0], [-3.0, 4.0]]), w_sign=-1)
-        >>> layer(jnp.array([1.0, 0.0])).tolist()
+        >>> w = jax.numpy.array([[1.0, -2.0], [-3.0, 4.0]])
+        >>> layer = SignedWLinear(2, 2, w_init=w, w_sign=-1)
+        >>> layer(jax.numpy.array([1.0, 0.0])).tolist()
         [-1.0, -2.0]
     """
 
@@ -261,8 +262,8 @@ class SignedWLinear(LastAxis):
         Raises:
             ValueError: if the last axis has another length.
         """
-        if jnp.shape(x)[-1:] != self.in_size[-1:]:
-            self.output_size(jnp.shape(x))
+        if np.shape(x)[-1:] != self.in_size[-1:]:
+            self.output_size(np.shape(x))
         kernel = abs(self.weight.value)
         if self.w_sign is not None:
             kernel = kernel * self.w_sign

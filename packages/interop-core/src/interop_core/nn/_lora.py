@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 
 from ..state import ParamState, State
@@ -105,17 +106,17 @@ class LoRA(LastAxis):
         Raises:
             ValueError: if the last axis has another length, or the base module gives another shape.
         """
-        if jnp.shape(x)[-1:] != (self.in_features,):
-            self.output_size(jnp.shape(x))
+        if np.shape(x)[-1:] != (self.in_features,):
+            self.output_size(np.shape(x))
         matrices = self.weight.value
         y = jnp.dot(jnp.dot(x, matrices["lora_a"]), matrices["lora_b"])
         if self.base_module is None:
             return y
         base = self.base_module(x)
-        if jnp.shape(base) != y.shape:
+        if np.shape(base) != y.shape:
             raise ValueError(
-                f"The base module gives shape {jnp.shape(base)} for an input of shape "
-                f"{jnp.shape(x)}, and LoRA gives {y.shape}: they must agree."
+                f"The base module gives shape {np.shape(base)} for an input of shape "
+                f"{np.shape(x)}, and LoRA gives {y.shape}: they must agree."
             )
         return base + y
 

@@ -35,6 +35,8 @@ def _size(value: Any, what: str) -> Size:
     size = to_size(value)
     if size is None:
         raise ValueError(f"{what} must be an integer or a tuple of integers, not None.")
+    if size and min(size) < 0:
+        raise ValueError(f"{what} must not be negative, got {value!r}.")
     return size
 
 

@@ -7,6 +7,7 @@ import operator
 from typing import Any
 
 import jax
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 
@@ -34,7 +35,7 @@ def weight_standardization(
         Array of the shape of ``w``, of floating-point type.
 
     Raises:
-        ValueError: if ``w`` has no axis ``out_axis``.
+        ValueError: if ``w`` has no axis ``out_axis``, or ``gain`` does not fit its shape.
 
     Example:
         >>> w = weight_standardization(jnp.array([[1.0, 5.0], [3.0, 5.0]]))
@@ -44,6 +45,8 @@ def weight_standardization(
     w = as_array(w)
     if not -w.ndim <= operator.index(out_axis) < w.ndim:
         raise ValueError(f"A weight of shape {w.shape} has no axis {out_axis} of outputs.")
+    if not init.are_broadcastable_shapes(np.shape(gain), w.shape) or np.ndim(gain) > w.ndim:
+        raise ValueError(f"A gain of shape {np.shape(gain)} does not fit a weight of {w.shape}.")
     axes = tuple(axis for axis in range(w.ndim) if axis != out_axis % w.ndim)
     mean = jnp.mean(w, axis=axes, keepdims=True)
     total = jnp.var(w, axis=axes, keepdims=True) * math.prod(w.shape[axis] for axis in axes)
