@@ -12,6 +12,7 @@ from interop_core.recurrent_rows import core_cells_without
 from . import (
     _activation,
     _conv,
+    _conv_transpose,
     _dropout,
     _embedding,
     _functions,
@@ -25,6 +26,7 @@ from . import (
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
     *_conv.ROWS,
+    *_conv_transpose.ROWS,
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,

@@ -19,6 +19,7 @@ from . import (
     _activation,
     _batch_norm,
     _conv,
+    _conv_transpose,
     _dropout,
     _embedding,
     _linear,
@@ -30,6 +31,7 @@ from . import (
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
     *_conv.ROWS,
+    *_conv_transpose.ROWS,
     *_batch_norm.ROWS,
     *_norm.ROWS,
     *_dropout.ROWS,

@@ -18,6 +18,7 @@ from . import (
     _activation,
     _batch_norm,
     _conv,
+    _conv_transpose,
     _dropout,
     _embedding,
     _linear,
@@ -29,6 +30,7 @@ from . import (
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
     *_conv.ROWS,
+    *_conv_transpose.ROWS,
     *_batch_norm.ROWS,
     *_norm.ROWS,
     *_dropout.ROWS,
@@ -48,7 +50,6 @@ _CONVERT_PARTS = "convert what it holds, one by one"
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
-    Unconvertible(nnx.ConvTranspose, _NO_CORE),
     Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
     Unconvertible(nnx.MultiHeadAttention, _NO_CORE),
     Unconvertible(nnx.LoRA, _NO_CORE),
