@@ -210,6 +210,19 @@ class TestAverage:
 
 
 class TestWelford:
+    def test_double_precision(self) -> None:
+        # Sizes whose shares are no dyadic fractions, and would be rounded in single precision.
+        data = 10 + np.random.default_rng(0).normal(size=13)
+        with jax.enable_x64(True):
+            metric = nn.WelfordMetric()
+            for batch in np.split(data, [3, 7]):
+                metric.update(values=jnp.asarray(batch))
+            found = metric.compute()
+            assert float(found.mean) == pytest.approx(data.mean(), rel=1e-14)
+            assert float(found.standard_deviation) == pytest.approx(data.std(), rel=1e-13)
+            error = data.std() / np.sqrt(13)
+            assert float(found.standard_error_of_mean) == pytest.approx(error, rel=1e-13)
+
     def test_statistics_of_all(self) -> None:
         values = whole("values").astype(np.float64)
         found = updated(nn.WelfordMetric()).compute()

@@ -244,7 +244,8 @@ class WelfordMetric(Metric):
         values = values.astype(jnp.result_type(mean.dtype, values.dtype))
         new = values.mean()
         before, after = self.count.value, self.count.value + values.size
-        share = values.size / after
+        # Of two 32-bit integers JAX makes a 32-bit quotient, whatever the precision of the mean.
+        share = values.size / after.astype(values.dtype)
         apart = new - mean
         self.count.value = after
         self.mean.value = mean + apart * share
@@ -255,7 +256,7 @@ class WelfordMetric(Metric):
     def compute(self) -> Statistics:
         """Give the statistics; of no numbers a mean of 0, and NaN for the rest."""
         deviation = jnp.sqrt(self.m2.value / self.count.value)
-        error = deviation / jnp.sqrt(self.count.value)
+        error = deviation / jnp.sqrt(self.count.value.astype(deviation.dtype))
         return Statistics(self.mean.value, error, deviation)
 
 
