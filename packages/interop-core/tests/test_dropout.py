@@ -161,3 +161,11 @@ class TestErrors:
     def test_missing_axis(self) -> None:
         with pytest.raises(ValueError, match="has no axis 2"):
             fitted(nn.Dropout(0.5, (2,)), jnp.ones((4, 6)))
+
+    @pytest.mark.parametrize("prob", ["0.5", None, np.array([0.5, 0.5])])
+    def test_no_number(self, prob: Any) -> None:
+        with pytest.raises(TypeError, match="prob, one number"):
+            nn.Dropout(prob)
+
+    def test_axes_in_an_array(self) -> None:
+        assert nn.Dropout(0.5, np.array([0, 1])).broadcast_dims == (0, 1)  # type: ignore[arg-type]

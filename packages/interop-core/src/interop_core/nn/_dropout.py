@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 
 from .. import environ, random
@@ -29,8 +30,14 @@ def keep_probability(layer: Any, prob: Any) -> Any:
         The number.
 
     Raises:
+        TypeError: if it is no number.
         ValueError: if it is no probability.
     """
+    if isinstance(prob, str) or not hasattr(prob, "__float__") or np.ndim(prob):
+        raise TypeError(
+            f"{type(layer).__name__} keeps an entry with probability prob, one number, "
+            f"got {prob!r}."
+        )
     if not 0.0 <= prob <= 1.0:
         raise ValueError(
             f"{type(layer).__name__} keeps an entry with probability prob, which must lie in "
@@ -63,6 +70,7 @@ class Dropout(ElementWiseBlock):
         name: a label for the user.
 
     Raises:
+        TypeError: if ``prob`` is no number.
         ValueError: if ``prob`` is no probability.
         KeyError: when called while the environment does not say whether it is a fit.
 
@@ -81,12 +89,8 @@ class Dropout(ElementWiseBlock):
     ) -> None:
         super().__init__(name=name)
         self.prob = keep_probability(self, prob)
-        self.broadcast_dims = tuple(
-            operator.index(axis)
-            for axis in (
-                broadcast_dims if isinstance(broadcast_dims, Sequence) else (broadcast_dims,)
-            )
-        )
+        axes: Any = broadcast_dims if np.ndim(broadcast_dims) else (broadcast_dims,)
+        self.broadcast_dims = tuple(map(operator.index, axes))
 
     def update(self, x: jax.Array) -> jax.Array:
         """Drop entries while fitting.
@@ -135,6 +139,7 @@ class DropoutFixed(ElementWiseBlock):
         name: a label for the user.
 
     Raises:
+        TypeError: if ``prob`` is no number.
         ValueError: if ``prob`` is no probability.
 
     Example:
