@@ -291,6 +291,7 @@ class TestErrors:
             ({"lhs_dilation": 2, "padding": 1, "padding_mode": "REFLECT"}, "needs lhs_dilation=1"),
             ({"padding": -1, "padding_mode": "REFLECT"}, "cannot crop"),
             ({"padding_mode": "MIRROR"}, "padding_mode must be one of"),
+            ({"padding_mode": 1}, "padding_mode must be one of"),
             ({"groups": 3}, "groups must divide"),
             ({"groups": 0}, "groups must divide"),
             ({"out_channels": 6, "groups": 4}, "groups must divide"),

@@ -193,6 +193,7 @@ class TestUnits:
         ((lambda x: jnp.ones(3), jnp.ones(2)), ValueError, r"drift has shape \(3,\)"),
         ((lambda x: jnp.ones((2, 2)), jnp.ones(2)), ValueError, r"drift has shape \(2, 2\)"),
         ((lambda x: x, lambda x: jnp.ones(3), jnp.ones(2)), ValueError, "diffusion has shape"),
+        ((lambda x: x, lambda x: None, jnp.ones(2)), TypeError, "NoneType"),
     ],
 )
 def test_refuses(args: Any, error: type[Exception], message: str) -> None:

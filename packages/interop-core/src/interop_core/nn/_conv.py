@@ -45,7 +45,7 @@ class Conv(BaseConv):
         precision: Any = None,
     ) -> None:
         self.lhs_dilation = per_axis(lhs_dilation, self.spatial, "lhs_dilation")
-        self.padding_mode = padding_mode.upper()
+        self.padding_mode = str(padding_mode).upper()
         super().__init__(
             in_size,
             out_channels,

@@ -115,7 +115,7 @@ def exp_euler_step(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def _check_shape(what: str, value: Any, x: jax.Array) -> None:
     """Refuse a term that is larger than the state."""
-    shape = jnp.shape(value)
+    shape = np.shape(value)
     if not init.are_broadcastable_shapes(shape, x.shape) or (
         np.broadcast_shapes(shape, x.shape) != x.shape
     ):
