@@ -211,6 +211,7 @@ class BatchNorm0d(_BatchNorm):
         mean_type: the state type that holds the running statistics.
 
     Raises:
+        TypeError: if a feature axis is no integer.
         ValueError: if ``in_size`` has the wrong number of entries, a feature axis does not exist,
             or ``affine`` comes without ``track_running_stats``.
 

@@ -60,6 +60,7 @@ class GroupNorm(Module):
         param_type: the state type that holds the parameters.
 
     Raises:
+        TypeError: if an axis, ``num_groups`` or ``group_size`` is no integer.
         ValueError: if ``in_size`` has several entries, or the groups do not share the channels
             evenly, or both or neither of ``num_groups`` and ``group_size`` are given.
 

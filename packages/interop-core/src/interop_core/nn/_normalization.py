@@ -96,6 +96,7 @@ class LayerNorm(_AxesNorm):
         param_type: the state type that holds the parameters.
 
     Raises:
+        TypeError: if an axis is no integer.
         ValueError: if an axis does not exist or is named twice.
 
     Example:
@@ -192,6 +193,7 @@ class RMSNorm(_AxesNorm):
         bias_init: initializer of the bias.
 
     Raises:
+        TypeError: if an axis is no integer.
         ValueError: if an axis does not exist or is named twice.
 
     Example:
