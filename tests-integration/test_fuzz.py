@@ -15,7 +15,7 @@ EXAMPLES = 16
 @pytest.mark.parametrize("framework", fuzz.KINDS)
 def test_whatever_a_framework_accepts_converts_rightly_or_not_at_all(framework: str) -> None:
     seen: Counter[str] = Counter()
-    for seed, verdict, text in fuzz.examples(framework, seed=0, count=EXAMPLES):
+    for seed, verdict, text in fuzz.examples(framework, seed=20, count=EXAMPLES):
         assert not fuzz.bad(verdict), f"seed {seed}: {verdict}\n{text}"
         seen[verdict] += 1
     assert seen["agrees"] > 0, "nothing was compared"
