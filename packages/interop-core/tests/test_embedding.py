@@ -100,7 +100,6 @@ class TestAgainstPublished:
 
     @pytest.mark.parametrize("options", [{}, {"padding_idx": 0}], ids=str)
     def test_indices_narrower_than_the_table(self, options: Any) -> None:
-        # The published layer gives row 43 for 255 where it has a padding.
         layer = nn.Embedding(300, 1, np.arange(300.0, dtype=np.float32)[:, None], **options)
         assert layer(np.array([255, 1], np.uint8))[:, 0].tolist() == [255.0, 1.0]
         assert layer(np.array([-1, 100], np.int8))[:, 0].tolist() == [299.0, 100.0]
