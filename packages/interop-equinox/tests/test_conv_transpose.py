@@ -7,13 +7,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from interop_core import nn
 from interop_equinox import from_equinox, to_equinox
 
-X = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
 
 
 @pytest.mark.parametrize(
