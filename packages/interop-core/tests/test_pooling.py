@@ -138,8 +138,9 @@ class TestAgainstPublished:
     def test_dtypes(self, name: str, dtype: str) -> None:
         ours, published = pair(name, 3, 2, 1)
         x = jnp.abs(10 * sample((6, 5, 3))).astype(dtype)
-        agree(ours(x), published(x), rtol=2**-8)
-        agree(ours(np.asarray(x)), published(x), rtol=2**-8)
+        # The published means are sums in half precision, rounded after each entry.
+        agree(ours(x), published(x), rtol=2**-5)
+        agree(ours(np.asarray(x)), published(x), rtol=2**-5)
 
     def test_maximum_of_booleans_and_negative_integers(self) -> None:
         x = jnp.array([[-5], [-7], [-9]], jnp.int8)
