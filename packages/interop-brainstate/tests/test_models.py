@@ -200,7 +200,9 @@ def test_what_computes_otherwise_is_refused(library: Any, convert: Any) -> None:
 
 def test_all_problems_come_at_once() -> None:
     model = nn.Sequential(
-        nn.Linear(2, 2, dtype=jnp.float16), nn.MoveAxis(-1, -2), nn.Delay(jnp.ones(2))
+        nn.Linear(2, 2, dtype=jnp.float16),
+        nn.MoveAxis(-1, -2),
+        nn.Delay(jnp.ones(2)).access("now", None),
     )
     with pytest.raises(UnsupportedConfigurationError) as caught:
         to_brainstate(model)

@@ -12,6 +12,9 @@ Read = str | Callable[[Any], Any]
 Change = Callable[[Any, Any], Any]
 """What an argument of a layer becomes: of the value and the layer."""
 
+Finish = Callable[[Any, Any, Callable[[Any], Any]], None]
+"""Moves what is left: of a layer, the one built of it, and what converts a layer or a state."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Row:
@@ -36,6 +39,7 @@ class Row:
         later: arguments that are set as attributes once the layer is built.
         refusals: functions of the arguments and the layer; each gives a reason where the published
             layer does not compute what the arguments say, and None elsewhere.
+        finish: moves what each library keeps in a form of its own, once all else is in its place.
     """
 
     name: str
@@ -51,3 +55,4 @@ class Row:
     unseen: frozenset[str] = frozenset()
     later: tuple[str, ...] = ()
     refusals: tuple[Callable[[Mapping[str, Any], Any], str | None], ...] = ()
+    finish: Finish | None = None

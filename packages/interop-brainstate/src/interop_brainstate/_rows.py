@@ -12,6 +12,7 @@ from jax import numpy as jnp
 from interop_core import environ
 from interop_core.errors import Refusal
 
+from ._delays import DELAYS
 from ._differences import (
     ADDS,
     EVERY_AXIS,
@@ -32,6 +33,7 @@ from ._differences import (
     spread,
     unnormalised,
 )
+from ._drawn import CONNECTIONS
 from ._row import Row
 from ._sides import CORE
 from ._values import number
@@ -257,7 +259,7 @@ _ACTIVATION = (
 
 _WEIGHT: dict[str, Callable[[Any], Any]] = {"weight": lambda layer: layer.weight.value}
 
-_EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(one_event_weight,)),)
+_EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(one_event_weight,)), *CONNECTIONS)
 
 _UPDATES = frozenset({"_before_updates", "_after_updates"})
 
@@ -314,6 +316,7 @@ ROWS: dict[str, Row] = {
         _RECURRENT,
         _ACTIVATION,
         _WRAPPER,
+        DELAYS,
         _PARAMETERS,
         _REGULARIZATION,
     )
@@ -321,19 +324,12 @@ ROWS: dict[str, Row] = {
 }
 """The rows by name."""
 
-_DRAWN = (
-    "draws its connections at construction, and each library keeps them in a form of its own",
-    "build the layer in the other library and assign its weight",
-)
 _POINTS = (
-    "belongs to a model's own class, which fills it step by step",
+    "is a reference that a model's own class makes, to what another layer holds or gave",
     "write the class with the other library's layers",
 )
 
-UNCONVERTIBLE: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("FixedNumConn", "EventFixedNumConn", "EventFixedProb"), _DRAWN),
-    **dict.fromkeys(("Delay", "StateWithDelay"), _POINTS),
-    **dict.fromkeys(("DelayAccess", "OutputDelayAt"), _POINTS),
-    **dict.fromkeys(("Prefetch", "PrefetchDelay", "PrefetchDelayAt"), _POINTS),
-}
+UNCONVERTIBLE: dict[str, tuple[str, str]] = dict.fromkeys(
+    ("DelayAccess", "OutputDelayAt", "Prefetch", "PrefetchDelay", "PrefetchDelayAt"), _POINTS
+)
 """Layers that do not convert: why, and what to do instead."""

@@ -115,6 +115,15 @@ def _functions() -> tuple[dict[str, Any], dict[str, Any]]:
 _CORE_STATES, _PUBLISHED_STATES = _states()
 _CORE_FUNCTIONS, _PUBLISHED_FUNCTIONS = _functions()
 
+
+def _any_step() -> AbstractContextManager[Any]:
+    """A time step, which published delays ask for at construction though no time is given."""
+    if brainstate.environ.get("dt", default=None) is not None:
+        return nullcontext()
+    context: AbstractContextManager[Any] = brainstate.environ.context(dt=1.0)
+    return context
+
+
 CORE = Side(
     label="the core",
     prefix="nn.",
@@ -140,7 +149,7 @@ PUBLISHED = Side(
     states=_PUBLISHED_STATES,
     functions=_PUBLISHED_FUNCTIONS,
     streams=brainstate.random.DEFAULT,
-    blank=nullcontext,
+    blank=_any_step,
 )
 
 

@@ -221,11 +221,13 @@ class Conversion:
         )
         try:
             built = make(self.target, row, entries, given, arrays_of(layer))
+            self._furnish(layer, built, row)
+            if row.finish is not None:
+                row.finish(layer, built, self._build)
         except Refusal as refusal:
             self._note(self._paths[id(layer)], layer, refusal, UnsupportedConfigurationError)
             raise_problems(self.problems)
             raise
-        self._furnish(layer, built, row)
         return built
 
     def _translate(self, row: Row, layer: Any, name: str, value: Any) -> Any:
