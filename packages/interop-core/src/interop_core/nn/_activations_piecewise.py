@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 from jax.typing import ArrayLike
 
@@ -137,7 +138,7 @@ class PReLU(ElementWiseBlock):
         Raises:
             ValueError: if the last axis has another length.
         """
-        self.output_size(jnp.shape(x))
+        self.output_size(np.shape(x))
         slopes = self.weight.value
         # A single slope has no axis, so that a scalar input stays one.
         return F.prelu(x, slopes.reshape(()) if self.num_parameters == 1 else slopes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from . import init
 from ._last_axis import LastAxis
 from ._module import Module
 from ._parameters import as_array, parameter, remembered
+from ._quantity import bilinear, keeping_unit
 
 __all__ = ["AllToAll", "OneToOne"]
 
@@ -97,12 +99,12 @@ class AllToAll(LastAxis):
         parameters = self.weight.value
         kernel = parameters["weight"]
         if not np.shape(kernel):
-            y = self._sum(as_array(x), kernel)
+            y = bilinear(self._sum, as_array(x), kernel)
         else:
             if not self.include_self:
                 own = jnp.eye(kernel.shape[0], kernel.shape[1], dtype=bool)
-                kernel = jnp.where(own, 0, kernel)
-            y = jnp.dot(x, kernel)
+                kernel = keeping_unit(partial(jnp.where, own, 0), kernel)
+            y = bilinear(jnp.dot, x, kernel)
         bias = parameters.get("bias")
         return y if bias is None else y + bias
 

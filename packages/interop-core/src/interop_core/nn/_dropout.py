@@ -15,6 +15,7 @@ from ..state import ShortTermState, State
 from . import init
 from ._module import ElementWiseBlock
 from ._parameters import as_array
+from ._quantity import split, with_unit
 
 __all__ = ["Dropout", "DropoutFixed", "is_fitting", "keep_probability"]
 
@@ -207,12 +208,11 @@ class DropoutFixed(ElementWiseBlock):
                 "This DropoutFixed has no mask yet: call init_state(batch_size), or "
                 "init_all_states(model, batch_size) on the whole model."
             )
-        x, mask = as_array(x), self.mask.value
+        (x, unit), mask = split(as_array(x)), self.mask.value
         if x.shape != mask.shape:
             raise ValueError(
                 f"The input has shape {x.shape} and the mask {mask.shape}. "
                 "init_state(batch_size) makes a mask that fits."
             )
-        if self.prob == 0.0:
-            return jnp.zeros_like(x)
-        return jnp.where(mask, x / self.prob, 0).astype(x.dtype)
+        scaled = jnp.zeros_like(x) if self.prob == 0.0 else jnp.where(mask, x / self.prob, 0)
+        return with_unit(scaled.astype(x.dtype), unit)

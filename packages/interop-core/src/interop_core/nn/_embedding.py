@@ -14,6 +14,7 @@ from ..state import ParamState, State
 from . import init
 from ._module import Module
 from ._parameters import as_array, parameter, remembered
+from ._quantity import keeping_unit, split, with_unit
 
 __all__ = ["Embedding"]
 
@@ -96,7 +97,7 @@ class Embedding(Module):
         shape = (self.num_embeddings, *self.embedding_size)
         table = parameter(embedding_init, shape)
         if self.padding_idx is not None and not isinstance(table, jax.ShapeDtypeStruct):
-            table = table.at[self.padding_idx].set(0)
+            table = keeping_unit(lambda rows: rows.at[self.padding_idx].set(0), table)
         self.weight = param_type(table)
 
     def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
@@ -129,7 +130,13 @@ class Embedding(Module):
             raise TypeError(f"Embedding looks up integers, got {index.dtype}.")
         if index.dtype.itemsize < 4:
             index = index.astype(jnp.int32)  # so that every row of a large table has a number
-        table = as_array(self.weight.value)
+        table, unit = split(as_array(self.weight.value))
+        if unit is not None and self.max_norm is not None:
+            raise TypeError(f"max_norm={self.max_norm} has no unit, and the table has {unit}.")
+        return with_unit(self._taken(table, index), unit)
+
+    def _taken(self, table: jax.Array, index: jax.Array) -> jax.Array:
+        """Look up rows of a table without a unit."""
         if self.freeze:
             table = jax.lax.stop_gradient(table)
         if self.max_norm is None and self.padding_idx is None and not self.scale_grad_by_freq:

@@ -14,6 +14,7 @@ from ..state import FakeState, ParamState, State
 from ._event_connections import AllPairs, Connections, draw_connections, event_product
 from ._last_axis import LastAxis
 from ._parameters import as_array, parameter, remembered
+from ._quantity import split, with_unit
 
 __all__ = ["EventFixedNumConn", "EventFixedProb", "EventLinear", "FixedNumConn"]
 
@@ -225,11 +226,13 @@ class FixedNumConn(LastAxis):
         Raises:
             ValueError: if the last axis has another length.
         """
-        x = as_array(x)
+        x, unit = split(as_array(x))
         size = self.output_size(x.shape)
-        if not self.conn_num:
-            return jnp.zeros(size, jnp.result_type(x, jnp.float32))
-        return _units_kept(self.conn, x, self.weight.value, self._events)
+        if self.conn_num:
+            y = _units_kept(self.conn, x, self.weight.value, self._events)
+        else:
+            y = jnp.zeros(size, jnp.result_type(x, jnp.float32))
+        return with_unit(y, unit)
 
 
 def _number(given: Any, others: int, repeat: bool) -> int:

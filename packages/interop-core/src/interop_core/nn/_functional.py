@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from .. import random
 from ._parameters import as_inexact
+from ._quantity import keeping_unit
 
 __all__ = [
     "celu",
@@ -60,7 +61,7 @@ def relu(x: ArrayLike) -> jax.Array:
         >>> relu(jnp.array([-1.0, 2.0])).tolist()
         [0.0, 2.0]
     """
-    return jax.nn.relu(x)
+    return keeping_unit(jax.nn.relu, x)
 
 
 def relu6(x: ArrayLike) -> jax.Array:
@@ -70,7 +71,7 @@ def relu6(x: ArrayLike) -> jax.Array:
 
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 1e-2) -> jax.Array:
     """Keep ``x`` where ``x >= 0``, else give ``negative_slope * x``."""
-    return jax.nn.leaky_relu(x, negative_slope)
+    return keeping_unit(lambda x: jax.nn.leaky_relu(x, negative_slope), x)
 
 
 def prelu(x: ArrayLike, a: ArrayLike = 0.25) -> jax.Array:
@@ -80,7 +81,7 @@ def prelu(x: ArrayLike, a: ArrayLike = 0.25) -> jax.Array:
         >>> prelu(jnp.array([-4.0, -4.0]), jnp.array([0.25, 0.5])).tolist()
         [-1.0, -2.0]
     """
-    return jnp.where(x >= 0, x, a * x)  # type: ignore[operator]
+    return keeping_unit(lambda x: jnp.where(x >= 0, x, a * x), x)
 
 
 def rrelu(x: ArrayLike, lower: float = 0.125, upper: float = 1.0 / 3.0) -> jax.Array:
@@ -100,9 +101,13 @@ def rrelu(x: ArrayLike, lower: float = 0.125, upper: float = 1.0 / 3.0) -> jax.A
         >>> bool(-1 / 3 <= y[0] <= -0.125), float(y[1])
         (True, 2.0)
     """
-    dtype = jnp.result_type(x, float)
-    slope = jax.random.uniform(random.split_key(), jnp.shape(x), dtype, lower, upper)
-    return jnp.where(x >= 0, x, slope * x)  # type: ignore[operator]
+
+    def keep_or_scale(x: Any) -> jax.Array:
+        dtype = jnp.result_type(x, float)
+        slope = jax.random.uniform(random.split_key(), jnp.shape(x), dtype, lower, upper)
+        return jnp.where(x >= 0, x, slope * x)
+
+    return keeping_unit(keep_or_scale, x)
 
 
 def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> jax.Array:

@@ -15,6 +15,7 @@ from .._abstract import ABSTRACT
 from .._content import fingerprint, same
 from .._pretty import call_text
 from ..state import State
+from ._quantity import split, with_unit
 
 Size = tuple[int, ...]
 
@@ -161,11 +162,6 @@ class Seeded(Initializer):
         return self._rng.fixed_key()
 
 
-def with_unit(array: Any, unit: Any) -> Any:
-    """Attach a physical unit to an array; None leaves it a plain array."""
-    return array if unit is None else array * unit
-
-
 class ZeroInit(Initializer):
     """All zeros.
 
@@ -201,7 +197,8 @@ class Constant(Initializer):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        return jnp.full(size, self.value, dtype)
+        value, unit = split(self.value)
+        return with_unit(jnp.full(size, value, dtype), unit)
 
 
 class Identity(Initializer):
@@ -237,8 +234,9 @@ class Identity(Initializer):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        value = jnp.asarray(self.value, dtype)
-        return with_unit(jnp.eye(size[0], size[1], dtype=dtype) * value, self.unit)
+        value, unit = split(self.value)
+        matrix = jnp.eye(size[0], size[1], dtype=dtype) * jnp.asarray(value, dtype)
+        return with_unit(with_unit(matrix, unit), self.unit)
 
 
 def param(

@@ -9,7 +9,8 @@ import jax
 from jax import numpy as jnp
 
 from .. import random
-from ._initializers import Seeded, Size, with_unit
+from ._initializers import Seeded, Size
+from ._quantity import alike, split, with_unit
 
 
 class Normal(Seeded):
@@ -35,8 +36,9 @@ class Normal(Seeded):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        draw = random.DEFAULT.normal(self.mean, self.scale, size, self.key(), dtype)
-        return with_unit(draw, self.unit)
+        mean, scale, unit = alike(self.mean, self.scale)
+        draw = random.DEFAULT.normal(mean, scale, size, self.key(), dtype)
+        return with_unit(with_unit(draw, unit), self.unit)
 
 
 class TruncatedNormal(Seeded):
@@ -101,8 +103,9 @@ class Uniform(Seeded):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        draw = random.DEFAULT.uniform(self.min_val, self.max_val, size, self.key(), dtype)
-        return with_unit(draw, self.unit)
+        low, high, unit = alike(self.min_val, self.max_val)
+        draw = random.DEFAULT.uniform(low, high, size, self.key(), dtype)
+        return with_unit(with_unit(draw, unit), self.unit)
 
 
 class Exponential(Seeded):
@@ -120,7 +123,9 @@ class Exponential(Seeded):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        return with_unit(random.DEFAULT.exponential(self.scale, size, self.key(), dtype), self.unit)
+        scale, unit = split(self.scale)
+        draw = random.DEFAULT.exponential(scale, size, self.key(), dtype)
+        return with_unit(with_unit(draw, unit), self.unit)
 
 
 class Gamma(Seeded):
@@ -140,8 +145,9 @@ class Gamma(Seeded):
 
     def make(self, size: Size, dtype: Any) -> Any:
         """Compute the array."""
-        draw = random.DEFAULT.gamma(self.shape, self.scale, size, self.key(), dtype)
-        return with_unit(draw, self.unit)
+        scale, unit = split(self.scale)
+        draw = random.DEFAULT.gamma(self.shape, scale, size, self.key(), dtype)
+        return with_unit(with_unit(draw, unit), self.unit)
 
 
 def _orthonormal(key: jax.Array, size: Size, axis: int, dtype: Any) -> jax.Array:

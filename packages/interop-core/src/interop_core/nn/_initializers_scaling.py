@@ -8,7 +8,8 @@ from typing import Any
 import jax
 from jax import numpy as jnp
 
-from ._initializers import Seeded, Size, with_unit
+from ._initializers import Seeded, Size
+from ._quantity import with_unit
 
 _GAINS = {
     "sigmoid": 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from jax import numpy as jnp
 
 from . import init
 from ._module import Module
+from ._quantity import bilinear
 
 __all__ = ["LastAxis", "affine"]
 
@@ -60,8 +62,8 @@ def affine(x: Any, kernel: Any, bias: Any, dtype: Any, precision: Any) -> jax.Ar
         precision: precision of the product.
     """
     if dtype is not None:
-        x = jnp.asarray(x, dtype)
+        x = x.astype(dtype) if hasattr(x, "unit") else jnp.asarray(x, dtype)
         kernel = kernel.astype(dtype)
         bias = None if bias is None else bias.astype(dtype)
-    y = jnp.dot(x, kernel, precision=precision)
+    y = bilinear(partial(jnp.dot, precision=precision), x, kernel)
     return y if bias is None else y + bias

@@ -14,6 +14,7 @@ from ..state import ParamState, State
 from . import init
 from ._last_axis import LastAxis
 from ._parameters import parameter, remembered
+from ._quantity import bilinear
 
 __all__ = ["LoRA"]
 
@@ -109,7 +110,7 @@ class LoRA(LastAxis):
         if np.shape(x)[-1:] != (self.in_features,):
             self.output_size(np.shape(x))
         matrices = self.weight.value
-        y = jnp.dot(jnp.dot(x, matrices["lora_a"]), matrices["lora_b"])
+        y = bilinear(jnp.dot, bilinear(jnp.dot, x, matrices["lora_a"]), matrices["lora_b"])
         if self.base_module is None:
             return y
         base = self.base_module(x)

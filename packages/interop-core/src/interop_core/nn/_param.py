@@ -15,6 +15,7 @@ from .._abstract import ABSTRACT
 from ..state import ParamState, State
 from ._initializers import param as init_param
 from ._module import Module
+from ._quantity import split, with_unit
 from ._regularization import Regularization
 from ._transform import IdentityT, Transform
 
@@ -240,9 +241,11 @@ def _raw(value: Any, t: Transform) -> Any:
 
 
 def _floating(value: Any) -> jax.Array:
-    """Make an array of the default floating-point type; complex numbers keep theirs."""
-    array = jnp.asarray(value)
-    return array if jnp.iscomplexobj(array) else array.astype(environ.dftype())
+    """Make an array of the default floating-point type; complex numbers keep theirs, units stay."""
+    plain, unit = split(value)
+    array = jnp.asarray(plain)
+    array = array if jnp.iscomplexobj(array) else array.astype(environ.dftype())
+    return with_unit(array, unit)
 
 
 class Const(Param):

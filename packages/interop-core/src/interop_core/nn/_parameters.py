@@ -10,6 +10,7 @@ from jax import numpy as jnp
 
 from .._abstract import ABSTRACT
 from . import init
+from ._quantity import keeping_unit
 
 __all__ = ["Given", "as_array", "as_inexact", "mask", "parameter", "remembered"]
 
@@ -88,7 +89,7 @@ def parameter(initializer: Any, shape: Shape) -> Any:
             )
         if isinstance(value, jax.ShapeDtypeStruct):
             return jax.ShapeDtypeStruct(shape, value.dtype)
-        return jnp.broadcast_to(value, shape)
+        return keeping_unit(lambda array: jnp.broadcast_to(array, shape), value)
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
@@ -117,8 +118,8 @@ def mask(argument: Any, shape: Shape) -> Any:
 
 
 def as_array(value: Any) -> jax.Array:
-    """Take JAX arrays as they are, and make one of anything else in the dtype JAX gives it."""
-    return value if isinstance(value, jax.Array) else jnp.asarray(value)
+    """Take JAX arrays and quantities as they are; make an array of the rest, in JAX's dtype."""
+    return value if isinstance(value, jax.Array) or hasattr(value, "unit") else jnp.asarray(value)
 
 
 def as_inexact(value: Any) -> Any:

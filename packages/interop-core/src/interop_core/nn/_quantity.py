@@ -1,0 +1,80 @@
+"""Physical units on their way through a layer: what carries one is told by its mantissa and unit.
+
+Imports no library of units. A quantity is any object with ``mantissa`` and ``unit``, such as those
+of `saiunit` and `brainunit`; a plain array times a unit is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import jax
+
+__all__ = ["alike", "bilinear", "keeping_unit", "split", "with_unit"]
+
+
+def split(value: Any) -> tuple[Any, Any]:
+    """Take the unit off.
+
+    Args:
+        value: a quantity, or anything else.
+
+    Returns:
+        The plain array and its unit; ``value`` and None where there is no unit.
+
+    Example:
+        >>> split(2.0)
+        (2.0, None)
+    """
+    if hasattr(value, "mantissa") and hasattr(value, "unit"):
+        return value.mantissa, value.unit
+    return value, None
+
+
+def with_unit(array: Any, unit: Any) -> jax.Array:
+    """Attach a physical unit to an array; None leaves it a plain array."""
+    # A quantity stands for an array in all that layers do with it.
+    return cast("jax.Array", array if unit is None else array * unit)
+
+
+def keeping_unit(function: Callable[[Any], Any], x: Any) -> jax.Array:
+    """Apply a function with ``f(c x) = c f(x)`` for every positive ``c``: the unit stays."""
+    array, unit = split(x)
+    return with_unit(function(array), unit)
+
+
+def bilinear(function: Callable[[Any, Any], Any], x: Any, y: Any) -> jax.Array:
+    """Apply a function that is linear in both of its arguments: the units multiply."""
+    (a, first), (b, second) = split(x), split(y)
+    return with_unit(with_unit(function(a, b), first), second)
+
+
+def alike(*values: Any) -> tuple[Any, ...]:
+    """Bring values to one unit, that of the first which has one.
+
+    Args:
+        *values: quantities of one dimension, or plain numbers.
+
+    Returns:
+        The plain values, and the unit or None behind them.
+
+    Raises:
+        TypeError: if some have a unit and others have none.
+
+    Example:
+        >>> alike(1.0, 2.0)
+        (1.0, 2.0, None)
+    """
+    units = [unit for _, unit in map(split, values)]
+    known = [unit for unit in units if unit is not None]
+    if not known:
+        return (*values, None)
+    if len(known) != len(values):
+        raise TypeError(f"Either all of {values} need a unit or none of them.")
+    first = known[0]
+    plain = [
+        array if unit == first else value / first
+        for value, (array, unit) in zip(values, map(split, values), strict=True)
+    ]
+    return (*plain, first)
