@@ -71,7 +71,7 @@ def test_changed_versions_are_listed() -> None:
     [
         (("test", "--only", "nothing"), "lint, types, docs, demo, doctests, tests"),
         (("lint", "nothing"), "format, rules, types"),
-        (("release", "nothing"), "brainstate-interop, interop-core"),
+        (("release", "nothing"), "brainstate-interop, interop-brainstate, interop-core"),
         (("release",), "PACKAGE"),
     ],
 )

@@ -235,9 +235,10 @@ def links(layer: Any) -> list[list[int]]:
     """The connections of each input, in their order."""
     if "conn" not in vars(layer) or not np.size(layer.conn.indices):
         return [[]] * 5
+    conn: Any = layer.conn
     if isinstance(layer, nn.Module):
-        rows = range(5) if layer.conn.rows is None else layer.conn.rows
-        found = dict(zip(map(int, rows), layer.conn.indices.tolist(), strict=True))
+        rows = range(5) if conn.rows is None else conn.rows
+        found = dict(zip(map(int, rows), conn.indices.tolist(), strict=True))
         return [found.get(i, []) for i in range(5)]
     indices = np.asarray(layer.conn.indices)
     starts = np.asarray(getattr(layer.conn, "indptr", np.arange(6) * indices.shape[-1]))

@@ -249,11 +249,17 @@ def test_runs_compiled_scanned_and_mapped() -> None:
     expected = np.concatenate([np.zeros((3, 3), np.float32), VALUES[:-3]])
     np.testing.assert_array_equal(outputs, expected)
     assert int(delay.write_ptr.value) == 0
-    compiled: Any = jax.jit(once)
+    traces = []
+
+    @jax.jit
+    def compiled(delay: Any, x: jax.Array) -> tuple[Any, jax.Array]:
+        traces.append(delay)
+        return once(delay, x)
+
     for x, y in zip(VALUES, expected, strict=True):
         other, got = compiled(other, jnp.asarray(x))
         np.testing.assert_array_equal(got, y)
-    assert compiled._cache_size() == 1
+    assert len(traces) == 1
     same(scanned.history.value, other.history.value)
     stacked = jax.tree.map(lambda a: jnp.stack([a, a]), delay)
     _, lanes = jax.vmap(lambda d, xs: jax.lax.scan(once, d, xs))(
