@@ -24,6 +24,9 @@ SIDES: list[Any] = [
 both = pytest.mark.parametrize("library, convert, back", SIDES)
 VALUES = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 
+# With one seed both libraries draw one network, since brainstate 0.5; older ones draw another.
+DRAWS_ALIKE = not brainstate.__version__.startswith("0.4.")
+
 
 @pytest.fixture(autouse=True)
 def step() -> Iterator[None]:
@@ -82,7 +85,9 @@ def test_a_delay_goes_on_alike(
     for other in (moved, again):
         assert other.history.value is delay.history.value
         assert other.write_ptr.value is delay.write_ptr.value
-        assert other.write_ptr.tag == delay.write_ptr.tag
+        # brainstate 0.4 puts None among the tags of a state that has no other.
+        tags = [set(each.write_ptr.tag or ()) - {None} for each in (other, delay)]
+        assert tags[0] == tags[1]
     for i in range(before, before + 6):
         for each in (delay, moved, again):
             each.update(jnp.asarray(VALUES[i]))
@@ -271,7 +276,7 @@ def test_a_network_stays_the_same(
         if layer.conn_num:
             assert other.weight.value is layer.weight.value
             assert type(other.weight).__name__ == type(layer.weight).__name__
-    if seed is not None:  # the two libraries draw alike
+    if seed is not None and DRAWS_ALIKE:
         assert links(network(nn, kind, case, seed)) == links(layer)
     inputs = jnp.asarray(VALUES.ravel()[:10].reshape(2, 5))
     ours = again if library is nn else moved
