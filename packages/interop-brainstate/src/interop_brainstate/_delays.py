@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -115,6 +116,15 @@ def _timed(delay: nn.Delay, steps: Any, *indices: Any) -> tuple[Any, ...]:
 
 _MOVED = frozenset({"update_every", "update_every_step", "_unit", "target_info"})
 _REACH = frozenset({"max_time", "max_length", "_registered_entries", "entries"})
+
+
+def _other_release(_: Mapping[str, Any], layer: Any) -> str | None:
+    """Refuse delays of brainstate 0.4, which keeps the times of its entries otherwise."""
+    if isinstance(layer, nn.Module) or not metadata.version("brainstate").startswith("0.4."):
+        return None
+    return "the delays of brainstate 0.4 keep their times in another form"
+
+
 _RING = frozenset({"history", "write_ptr"})
 _TIMES: dict[str, Any] = dict.fromkeys(("time", "entries", "update_every"), _nothing)
 
@@ -127,7 +137,7 @@ DELAYS = (
         runtime=_RING,
         carried=_MOVED,
         unseen=_REACH,
-        refusals=(_other_reading, _other_length),
+        refusals=(_other_release, _other_reading, _other_length),
         finish=_reach,
     ),
     Row(
@@ -138,7 +148,7 @@ DELAYS = (
         runtime=_RING,
         carried=_MOVED,
         unseen=_REACH,
-        refusals=(_other_reading, _other_length, _other_shape),
+        refusals=(_other_release, _other_reading, _other_length, _other_shape),
         finish=_reach,
     ),
 )
