@@ -33,6 +33,9 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "OneToOne": lambda n: n.OneToOne(4, n.init.Constant(HALF)),
     "LoRA": lambda n: n.LoRA(4, 2, 3, kernel_init=n.init.Constant(0.5)),
     "FixedNumConn": lambda n: n.FixedNumConn(4, 3, 2, 0.5, seed=0),
+    "EventLinear, numbers": lambda n: n.EventLinear(
+        4, 3, jnp.full((4, 3), 0.5), float_as_event=False
+    ),
     "ReLU": lambda n: n.ReLU(),
     "LeakyReLU": lambda n: n.LeakyReLU(0.1),
     "PReLU": lambda n: n.PReLU(4),
@@ -54,6 +57,22 @@ def test_layers_keep_units(make: Callable[[Any], Any]) -> None:
     ours, published = make(nn), make(brainstate.nn)
     agree(ours(VOLTAGES), published(VOLTAGES))
     agree(jax.jit(lambda layer, x: layer(x))(ours, VOLTAGES), published(VOLTAGES))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.EventLinear(4, 3, HALF),
+        nn.EventLinear(4, 3, jnp.ones((4, 3)) * saiunit.mS),
+        nn.EventFixedNumConn(4, 3, 2, HALF, seed=0),
+    ],
+    ids=["EventLinear", "EventLinear, matrix", "EventFixedNumConn"],
+)
+def test_events_are_counted_in_the_unit_of_the_weight(layer: Any) -> None:
+    assert layer(VOLTAGES).unit == saiunit.mS
+    np.testing.assert_array_equal(
+        layer(VOLTAGES) / saiunit.mS, layer((VOLTAGES / saiunit.mV) > 0) / saiunit.mS
+    )
 
 
 def test_a_kept_mask_keeps_units() -> None:

@@ -14,7 +14,7 @@ from ..state import FakeState, ParamState, State
 from ._event_connections import AllPairs, Connections, draw_connections, event_product
 from ._last_axis import LastAxis
 from ._parameters import as_array, parameter, remembered
-from ._quantity import split, with_unit
+from ._quantity import bilinear, split
 
 __all__ = ["EventFixedNumConn", "EventFixedProb", "EventLinear", "FixedNumConn"]
 
@@ -99,15 +99,16 @@ class EventLinear(LastAxis):
         spk = as_array(spk)
         self.output_size(spk.shape)
         pairs = AllPairs((self.in_size[-1], self.out_size[-1]))
-        return _units_kept(pairs, spk, self.weight.value, self.float_as_event)
+        return _applied(pairs, spk, self.weight.value, self.float_as_event)
 
 
-def _units_kept(
+def _applied(
     connections: Connections | AllPairs, x: jax.Array, weight: Any, events: bool
-) -> Any:
-    """Apply the connections; a weight with a physical unit is a container of one array."""
+) -> jax.Array:
+    """Apply the connections. Events are counted, so that a unit of theirs is none of the output."""
     product = event_product if events else _product
-    return jax.tree.map(lambda weight: product(x, as_array(weight), connections), weight)
+    x = split(x)[0] if events else x
+    return bilinear(lambda x, weight: product(x, as_array(weight), connections), x, weight)
 
 
 def _product(x: jax.Array, weight: jax.Array, connections: Connections | AllPairs) -> jax.Array:
@@ -226,13 +227,11 @@ class FixedNumConn(LastAxis):
         Raises:
             ValueError: if the last axis has another length.
         """
-        x, unit = split(as_array(x))
+        x = as_array(x)
         size = self.output_size(x.shape)
-        if self.conn_num:
-            y = _units_kept(self.conn, x, self.weight.value, self._events)
-        else:
-            y = jnp.zeros(size, jnp.result_type(x, jnp.float32))
-        return with_unit(y, unit)
+        if not self.conn_num:
+            return jnp.zeros(size, jnp.result_type(x.dtype, jnp.float32))
+        return _applied(self.conn, x, self.weight.value, self._events)
 
 
 def _number(given: Any, others: int, repeat: bool) -> int:

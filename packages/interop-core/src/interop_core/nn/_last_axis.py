@@ -11,6 +11,7 @@ from jax import numpy as jnp
 
 from . import init
 from ._module import Module
+from ._parameters import as_array
 from ._quantity import bilinear
 
 __all__ = ["LastAxis", "affine"]
@@ -62,7 +63,7 @@ def affine(x: Any, kernel: Any, bias: Any, dtype: Any, precision: Any) -> jax.Ar
         precision: precision of the product.
     """
     if dtype is not None:
-        x = x.astype(dtype) if hasattr(x, "unit") else jnp.asarray(x, dtype)
+        x = as_array(x).astype(dtype)
         kernel = kernel.astype(dtype)
         bias = None if bias is None else bias.astype(dtype)
     y = bilinear(partial(jnp.dot, precision=precision), x, kernel)

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 
 from .._abstract import ABSTRACT
 from . import init
-from ._quantity import keeping_unit
+from ._quantity import is_quantity, keeping_unit
 
 __all__ = ["Given", "as_array", "as_inexact", "mask", "parameter", "remembered"]
 
@@ -119,7 +119,7 @@ def mask(argument: Any, shape: Shape) -> Any:
 
 def as_array(value: Any) -> jax.Array:
     """Take JAX arrays and quantities as they are; make an array of the rest, in JAX's dtype."""
-    return value if isinstance(value, jax.Array) or hasattr(value, "unit") else jnp.asarray(value)
+    return value if isinstance(value, jax.Array) or is_quantity(value) else jnp.asarray(value)
 
 
 def as_inexact(value: Any) -> Any:

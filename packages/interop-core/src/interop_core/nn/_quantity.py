@@ -11,7 +11,17 @@ from typing import Any, cast
 
 import jax
 
-__all__ = ["alike", "bilinear", "keeping_unit", "split", "with_unit"]
+__all__ = ["alike", "bilinear", "is_quantity", "keeping_unit", "split", "with_unit"]
+
+
+def is_quantity(value: Any) -> bool:
+    """Tell whether a value carries a physical unit.
+
+    Example:
+        >>> is_quantity(2.0)
+        False
+    """
+    return hasattr(value, "mantissa") and hasattr(value, "unit")
 
 
 def split(value: Any) -> tuple[Any, Any]:
@@ -27,9 +37,7 @@ def split(value: Any) -> tuple[Any, Any]:
         >>> split(2.0)
         (2.0, None)
     """
-    if hasattr(value, "mantissa") and hasattr(value, "unit"):
-        return value.mantissa, value.unit
-    return value, None
+    return (value.mantissa, value.unit) if is_quantity(value) else (value, None)
 
 
 def with_unit(array: Any, unit: Any) -> jax.Array:
