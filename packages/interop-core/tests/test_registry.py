@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import pytest
 
 from interop_core import nn, supported_layers
-from interop_core.errors import UnmappedLayerError, UnsupportedLayerError
+from interop_core.convert import plan_to
+from interop_core.errors import (
+    UnmappedLayerError,
+    UnsupportedConfigurationError,
+    UnsupportedLayerError,
+)
 from interop_core.mapping import Context, LayerMap, LayerMapping, Opt, case
 from interop_core.registry import (
     convertible,
@@ -68,8 +73,8 @@ def by_hand(seen: list[Context] | None = None) -> LayerMapping:
 
 class TestLookup:
     def test_of_a_core_class(self, fake: Any) -> None:
-        assert for_core(fake.BRIDGE, nn.Linear) is fake.DENSE
-        assert for_core(fake.BRIDGE, Scale) is None
+        assert for_core(fake.BRIDGE, nn.Linear) == (fake.DENSE,)
+        assert for_core(fake.BRIDGE, Scale) == ()
 
     def test_of_a_foreign_class(self, fake: Any) -> None:
         assert for_foreign(fake.BRIDGE, fake.Dense) == (fake.DENSE,)
@@ -80,13 +85,36 @@ class TestLookup:
         class Alone(fake.FakeBridge):  # type: ignore[misc]
             rows = (fake.HALVES,)
 
-        assert for_core(Alone(), nn.Linear) is None
+        assert for_core(Alone(), nn.Linear) == ()
+
+    def test_of_two_rows_the_one_that_is_chosen(self, fake: Any) -> None:
+        stacked = replace(fake.DENSE, chosen=lambda config: config["stacked"], note="in stacks")
+
+        class Two(fake.FakeBridge):  # type: ignore[misc]
+            rows = (stacked, fake.DENSE)
+
+        layer = nn.Linear(4, 4)
+        alone = plan_to(Two(), layer).root.recipe
+        assert alone is not None
+        assert alone.entry is fake.DENSE
+        children = plan_to(Two(), nn.Sequential(layer)).root.children
+        assert children is not None
+        assert children[0].recipe is not None
+        assert children[0].recipe.entry is stacked
+
+    def test_a_row_that_is_not_chosen_converts_nothing(self, fake: Any) -> None:
+        class Picky(fake.FakeBridge):  # type: ignore[misc]
+            rows = (replace(fake.DENSE, chosen=lambda config: config["stacked"]),)
+
+        (problem,) = plan_to(Picky(), nn.Linear(4, 4)).problems
+        assert problem.error is UnsupportedConfigurationError
+        assert "no row takes this configuration" in problem.reason
 
     def test_an_exact_type_alone(self, fake: Any) -> None:
         class Mine(nn.Linear):
             """It may compute anything."""
 
-        assert for_core(fake.BRIDGE, Mine) is None
+        assert for_core(fake.BRIDGE, Mine) == ()
 
     def test_what_has_no_counterpart_says_why(self, fake: Any) -> None:
         with pytest.raises(UnsupportedLayerError, match="nothing here is random"):
@@ -158,11 +186,11 @@ class TestRegistrations:
             register_layer_mapping(by_hand())
             with registrations():
                 register_layer_mapping(replace(fake.DENSE, foreign=Gain), framework="fake")
-                assert isinstance(for_core(fake.BRIDGE, nn.Linear), LayerMap)
-                assert for_core(fake.BRIDGE, Scale) is not None
-            assert for_core(fake.BRIDGE, nn.Linear) is fake.DENSE
-            assert for_core(fake.BRIDGE, Scale) is not None
-        assert for_core(fake.BRIDGE, Scale) is None
+                assert for_core(fake.BRIDGE, nn.Linear) != (fake.DENSE,)
+                assert for_core(fake.BRIDGE, Scale)
+            assert for_core(fake.BRIDGE, nn.Linear) == (fake.DENSE,)
+            assert for_core(fake.BRIDGE, Scale)
+        assert for_core(fake.BRIDGE, Scale) == ()
 
     def test_a_scope_ends_with_an_error_as_well(self, fake: Any) -> None:
         def fail() -> None:
@@ -172,12 +200,12 @@ class TestRegistrations:
 
         with pytest.raises(RuntimeError, match="in the middle"):
             fail()
-        assert for_core(fake.BRIDGE, Scale) is None
+        assert for_core(fake.BRIDGE, Scale) == ()
 
     def test_one_framework_does_not_see_anothers(self, fake: Any) -> None:
         with registrations():
             register_layer_mapping(replace(by_hand(), framework="elsewhere"))
-            assert for_core(fake.BRIDGE, Scale) is None
+            assert for_core(fake.BRIDGE, Scale) == ()
             with pytest.raises(UnmappedLayerError):
                 fake.to_fake(Scale(1.0))
 

@@ -25,9 +25,6 @@ REGISTERED: Any = Registered()
 
 def mapping_of(source: Side, cls: Any) -> LayerMapping | None:
     """The mapping that `register_layer_mapping` was given for a class, if any."""
-    if source is CORE:
-        found: Any = for_core(REGISTERED, cls)
-    else:
-        entries = for_foreign(REGISTERED, cls)
-        found = entries[0] if isinstance(entries, tuple) and entries else None
+    entries = (for_core if source is CORE else for_foreign)(REGISTERED, cls)
+    found = entries[0] if isinstance(entries, tuple) and entries else None
     return found if isinstance(found, LayerMapping) else None

@@ -57,6 +57,24 @@ def name_of(value: Any) -> str:
     return f"partial({name})" if isinstance(value, partial) else str(name)
 
 
+def class_title(prefix: str, layer: type) -> str:
+    """A class's name for people: that of the framework's own, or one of a bridge's companions.
+
+    Example:
+        >>> class Linear: ...
+        >>> class MGUCell: ...
+        >>> MGUCell.__module__ = "interop_nnx.companions._recurrent"
+        >>> class_title("nnx.", Linear), class_title("nnx.", MGUCell)
+        ('nnx.Linear', 'companions.MGUCell')
+    """
+    return ("companions." if is_companion(layer) else prefix) + layer.__name__
+
+
+def is_companion(layer: Any) -> bool:
+    """Whether a class is a native module that a bridge brings along for a core layer."""
+    return isinstance(layer, type) and "companions" in layer.__module__.split(".")
+
+
 def with_keywords(function: Callable[..., Any], options: Config) -> Callable[..., Any]:
     """The function with these options: itself where all are at their defaults, else a partial.
 

@@ -227,6 +227,9 @@ class LayerMap:
         refusals: configurations that must raise.
         select: for several core layers that share a foreign class, which configuration of the
             foreign layer is this one.
+        chosen: for several foreign classes that one core layer becomes, which configuration of
+            the core layer becomes this one; ``config["stacked"]`` says whether it stands in a
+            stack.
         transient: arrays of the core layer that its counterpart takes as arguments, by name.
         channels: ``"any"`` when the layer treats all axes alike, ``"same"`` when both sides have
             the channels on the same axis, ``"first"`` when the foreign layer has them first
@@ -251,6 +254,7 @@ class LayerMap:
     foreign_cases: tuple[Case, ...] = field(default=(), kw_only=True)
     refusals: tuple[Refused, ...] = field(default=(), kw_only=True)
     select: Callable[[Config], bool] = field(default=_always, kw_only=True)
+    chosen: Callable[[Config], bool] = field(default=_always, kw_only=True)
     transient: tuple[str, ...] = field(default=(), kw_only=True)
     channels: Channels | Callable[[Config], Channels] = field(default="same", kw_only=True)
     example_rank: Callable[[Config], int] | None = field(default=None, kw_only=True)
@@ -262,6 +266,11 @@ class LayerMap:
     exports: bool = field(default=True, kw_only=True)
     tolerance: Tolerance | None = field(default=None, kw_only=True)
     note: str = field(default="", kw_only=True)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the row is for some configurations of the core layer only."""
+        return self.chosen is not _always
 
     def channels_at(self, config: Config) -> Channels:
         """The channel convention under this configuration of the core layer."""

@@ -24,7 +24,7 @@ from .errors import (
     UnsupportedConfigurationError,
     UnsupportedStructureError,
 )
-from .functions import name_of
+from .functions import class_title, name_of
 from .graph import leaves as core_leaves
 from .layout import Layout
 from .mapping import Channels, Config, Context, LayerMap, LayerMapping, Side, Unconvertible
@@ -194,7 +194,8 @@ class _Maker:
         for name, array in self.leaves.items():
             config[f"{name}.shape"] = tuple(getattr(array, "shape", ()))
             config[f"{name}.dtype"] = getattr(array, "dtype", None)
-        entry = self._entry(config)
+        config["stacked"] = stacked
+        entry = self._entry(config, stacked)
         if entry is None or isinstance(entry, Unconvertible):
             return entry
         if isinstance(entry, LayerMapping):
@@ -215,17 +216,19 @@ class _Maker:
             self.source.audit(self.place)
         return self.problems or recipe
 
-    def _entry(self, config: Config) -> LayerMap | LayerMapping | Unconvertible | None:
+    def _entry(
+        self, config: Config, stacked: bool
+    ) -> LayerMap | LayerMapping | Unconvertible | None:
         key = self.source.key(self.place)
-        if self.outward:
-            return for_core(self.bridge, key)
-        entries = for_foreign(self.bridge, key)
+        entries = (for_core if self.outward else for_foreign)(self.bridge, key)
         if isinstance(entries, Unconvertible):
             return entries
         if not entries:
             return None
         for entry in entries:
-            if isinstance(entry, LayerMapping) or entry.select(config):
+            if isinstance(entry, LayerMapping):
+                return entry
+            if (entry.chosen if self.outward else entry.select)(config):
                 return entry
         raise Refusal("no row takes this configuration", error=UnsupportedConfigurationError)
 
@@ -289,7 +292,7 @@ class _Maker:
         """Name of the row's layer on the target side."""
         layer = row.foreign if self.outward else row.core
         if isinstance(layer, type):
-            return self.target.prefix + layer.__name__
+            return class_title(self.target.prefix, layer)
         return self.target.function_title.format(name_of(layer))
 
     def _abstract_core(self, row: LayerMap, options: Config) -> Any:

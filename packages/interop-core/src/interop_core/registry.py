@@ -21,11 +21,11 @@ class Index:
     """The rows of one framework by what they are looked up by.
 
     Attributes:
-        by_core: the row, or the reason for none, of each core class.
+        by_core: the rows of each core class, or the reason for none.
         by_foreign: the rows of each foreign class or function, or the reason for none.
     """
 
-    by_core: dict[Hashable, Entry | Unconvertible] = field(default_factory=dict)
+    by_core: dict[Hashable, tuple[Entry, ...] | Unconvertible] = field(default_factory=dict)
     by_foreign: dict[Hashable, tuple[Entry, ...] | Unconvertible] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
@@ -33,9 +33,12 @@ class Index:
         core = entry.bst_type if isinstance(entry, LayerMapping) else entry.core
         foreign = entry.foreign_type if isinstance(entry, LayerMapping) else entry.foreign
         if isinstance(entry, LayerMapping) or entry.exports:
-            self.by_core.setdefault(core, entry)
-        rows = self.by_foreign.get(foreign, ())
-        self.by_foreign[foreign] = (*(rows if isinstance(rows, tuple) else ()), entry)
+            self.by_core[core] = (*_rows(self.by_core.get(core, ())), entry)
+        self.by_foreign[foreign] = (*_rows(self.by_foreign.get(foreign, ())), entry)
+
+
+def _rows(known: tuple[Entry, ...] | Unconvertible) -> tuple[Entry, ...]:
+    return known if isinstance(known, tuple) else ()
 
 
 _own: dict[int, tuple[Bridge, Index]] = {}  # by identity: two bridges may share a name
@@ -61,11 +64,11 @@ def version() -> int:
     return _version
 
 
-def for_core(bridge: Bridge, layer: Hashable) -> Entry | Unconvertible | None:
-    """What stands for a core class in the bridge's framework."""
+def for_core(bridge: Bridge, layer: Hashable) -> tuple[Entry, ...] | Unconvertible:
+    """The rows of a core class; an empty tuple where there is none."""
     registered = _registered.get(bridge.name)
     found = registered.by_core.get(layer) if registered else None
-    return found or own_rows(bridge).by_core.get(layer)
+    return found or own_rows(bridge).by_core.get(layer, ())
 
 
 def for_foreign(bridge: Bridge, layer: Hashable) -> tuple[Entry, ...] | Unconvertible:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .bridge import Bridge
-from .functions import is_function, name_of
+from .functions import class_title, is_function, name_of
 from .layout import IDENTITY, Layout
 from .mapping import Given, Ignored, LayerMap, Leaf, Only, Opt, Side
 
@@ -63,7 +63,7 @@ def details(bridge: Bridge) -> str:
 
 def _title(bridge: Bridge, layer: Any) -> str:
     if isinstance(layer, type):
-        return bridge.prefix + layer.__name__
+        return class_title(bridge.prefix, layer)
     return bridge.function_title.format(name_of(layer))
 
 

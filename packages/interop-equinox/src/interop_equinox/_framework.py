@@ -16,7 +16,13 @@ import numpy as np
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import Refusal, UnsupportedStructureError
-from interop_core.functions import function_of, keywords_of, name_of, with_keywords
+from interop_core.functions import (
+    class_title,
+    function_of,
+    keywords_of,
+    name_of,
+    with_keywords,
+)
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters, same
 
@@ -60,7 +66,7 @@ class Equinox:
         inner = _inner(node)
         if type(inner) is eqx.nn.Lambda:
             return f"eqx.nn.Lambda({name_of(inner.fn)})"
-        name = f"eqx.nn.{type(inner).__name__}"
+        name = class_title(self.prefix, type(inner))
         return name if inner is node else f"Pointwise({name})"
 
     def identity(self, node: Any) -> Hashable:

@@ -22,7 +22,14 @@ from interop_core.errors import (
     Refusal,
     VariablesError,
 )
-from interop_core.functions import function_of, is_function, keywords_of, name_of, with_keywords
+from interop_core.functions import (
+    class_title,
+    function_of,
+    is_function,
+    keywords_of,
+    name_of,
+    with_keywords,
+)
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters
 
@@ -91,7 +98,7 @@ class Linen:
         """``linen.Dense``; a function's own name."""
         module = node.module
         if isinstance(module, linen.Module):
-            return self.prefix + type(module).__name__
+            return class_title(self.prefix, type(module))
         return name_of(module)
 
     def identity(self, node: LinenNode) -> Hashable:

@@ -13,7 +13,15 @@ from flax import nnx
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import NotAModelError, Refusal
-from interop_core.functions import function_of, is_function, keywords_of, name_of, with_keywords
+from interop_core.functions import (
+    class_title,
+    function_of,
+    is_companion,
+    is_function,
+    keywords_of,
+    name_of,
+    with_keywords,
+)
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import REQUIRED, parameters
 
@@ -79,7 +87,9 @@ class Nnx:
         if isinstance(node, type) or (is_function(node) and not isinstance(node, nnx.Module)):
             return name_of(node)
         cls = type(node)
-        return f"{self.prefix if is_stock(cls) else cls.__module__ + '.'}{cls.__qualname__}"
+        if is_stock(cls) or is_companion(cls):
+            return class_title(self.prefix, cls)
+        return f"{cls.__module__}.{cls.__qualname__}"
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer."""

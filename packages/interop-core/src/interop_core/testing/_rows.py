@@ -47,8 +47,8 @@ def row_is_found(harness: Harness, row: LayerMap) -> None:
     """The row is looked up from both sides."""
     bridge = harness.bridge
     if row.exports:
-        first = for_core(bridge, row.core)
-        require(isinstance(first, LayerMap) and first.exports, "no row stands for the core layer")
+        entries = for_core(bridge, row.core)
+        require(isinstance(entries, tuple) and bool(entries), "no row stands for the core layer")
     rows = for_foreign(bridge, row.foreign)
     require(isinstance(rows, tuple) and row in rows, "not found by the framework's layer")
 

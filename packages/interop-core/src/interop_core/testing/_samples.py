@@ -21,7 +21,7 @@ from ..convert import plan_from, plan_to
 from ..core_side import CORE
 from ..graph import assign, configuration, leaves
 from ..layout import Layout
-from ..mapping import Case, LayerMap, Side
+from ..mapping import Case, LayerMap, Side, Unconvertible
 from ..options import CORE_IGNORED, Translation
 from ..plan import Plan
 from ..recipe import Recipe
@@ -298,8 +298,12 @@ def importable(harness: Harness, row: LayerMap, foreign: Any) -> Any:
 
 
 def stands_for_core(bridge: Bridge, row: LayerMap) -> bool:
-    """Whether the core layer becomes this row's: the first row that exports a layer does."""
-    return for_core(bridge, row.core) is row
+    """Whether a core layer becomes this row's: the first row that is chosen says so."""
+    entries = for_core(bridge, row.core)
+    if isinstance(entries, Unconvertible) or row not in entries:
+        return False
+    earlier = entries[: entries.index(row)]
+    return all(isinstance(entry, LayerMap) and entry.chooses for entry in earlier)
 
 
 def random_input(shape: tuple[int, ...], below: int | None = None, seed: int = 1) -> Any:
