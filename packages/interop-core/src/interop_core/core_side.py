@@ -113,6 +113,8 @@ class Core:
         used = {name: options[name] for name in parameters(target) if name in options}
         with nn.init.abstract():
             layer = target(**used)
+            if not leaves(layer).keys() >= set(names):
+                layer.init_state()  # the states of a layer in use
         return skeleton_of(layer, names, lambda _: False)
 
     def stack(self, layers: Sequence[Any]) -> nn.Sequential:

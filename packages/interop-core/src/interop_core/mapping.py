@@ -148,12 +148,15 @@ class Leaf:
         layout: how the first become the second; a function of the core's configuration where it
             depends on it.
         when: whether the arrays exist, given the core's configuration.
+        optional: whether a layer may hold the arrays or not: states that `init_state` makes, with
+            any batch axes in front.
     """
 
     core: tuple[str, ...]
     foreign: tuple[str, ...]
     layout: Layout | Callable[[Config], Layout] = IDENTITY
     when: Callable[[Config], bool] = _always
+    optional: bool = False
 
     def at(self, config: Config) -> Layout:
         """The layout under this configuration of the core layer."""
@@ -166,9 +169,11 @@ def leaf(
     foreign: str,
     layout: Layout | Callable[[Config], Layout] = IDENTITY,
     when: Callable[[Config], bool] = _always,
+    *,
+    optional: bool = False,
 ) -> Leaf:
     """A `Leaf` from space-separated names."""
-    return Leaf(tuple(core.split()), tuple(foreign.split()), layout, when)
+    return Leaf(tuple(core.split()), tuple(foreign.split()), layout, when, optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +185,24 @@ class Case:
         input: shape of one unbatched input in the core's convention; by default the core layer's
             ``in_size``.
         below: for an integer input, its exclusive upper bound.
+        stacked: whether the core layer is converted inside a stack of its own.
     """
 
     options: Config
     input: tuple[int, ...] | None = None
     below: int | None = None
+    stacked: bool = False
 
 
-def case(*, input: tuple[int, ...] | None = None, below: int | None = None, **options: Any) -> Case:
+def case(
+    *,
+    input: tuple[int, ...] | None = None,
+    below: int | None = None,
+    stacked: bool = False,
+    **options: Any,
+) -> Case:
     """A `Case` whose options are keyword arguments."""
-    return Case(options, input, below)
+    return Case(options, input, below, stacked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ through once. Imports `bridge`, `registry`, `options` and the core's abstract co
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from .bridge import Bridge, Build, Framework
+from ._recipe import Move, Recipe, Size
+from .bridge import Bridge, Framework
 from .errors import (
     ConversionError,
     InteropError,
@@ -26,77 +27,20 @@ from .errors import (
 )
 from .functions import class_title, name_of
 from .graph import leaves as core_leaves
-from .layout import Layout
-from .mapping import Channels, Config, Context, LayerMap, LayerMapping, Side, Unconvertible
+from .mapping import (
+    Config,
+    Context,
+    LayerMap,
+    LayerMapping,
+    Leaf,
+    Side,
+    Unconvertible,
+)
 from .nn.init import abstract
 from .options import CORE_IGNORED, Translation, parameters
 from .registry import for_core, for_foreign, version
 
-Size = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Arrays of a source layer that become arrays of its counterpart."""
-
-    source: tuple[str, ...]
-    target: tuple[str, ...]
-    layout: Layout
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How layers of one configuration are converted.
-
-    Attributes:
-        title: the target layer's name.
-        moves: which arrays become which.
-        build: makes the target layer out of the moved arrays, in the order of the moves.
-        core: the core layer without arrays; it knows its sizes.
-        options: the core layer's configuration.
-        channels: the layer's channel convention on a channels-first framework.
-        example_rank: rank of the one example that the foreign layer takes, if it takes just one.
-        entry: the row or mapping.
-        target_options: what the target layer is constructed with.
-        example: shape of one unbatched input that the recipe was made for, if it was known.
-        example_out: shape of the output for it, where it fits.
-    """
-
-    title: str
-    moves: tuple[Move, ...]
-    build: Build
-    core: Any = None
-    options: Config | None = None
-    channels: Channels = "any"
-    example_rank: int | None = None
-    entry: LayerMap | LayerMapping | None = None
-    target_options: Config | None = None
-    example: Size | None = None
-    example_out: Size | None = None
-
-    @property
-    def sized(self) -> bool:
-        """Whether the target's options may depend on the shape of the example."""
-        return isinstance(self.entry, LayerMap) and self.entry.sized
-
-    @property
-    def declared_out(self) -> Size | None:
-        """The layer's own ``out_size``, where it has one."""
-        return _size(getattr(self.core, "out_size", None))
-
-    def output_size(self, size: Size) -> Size | None:
-        """Shape of the output for an unbatched input of this shape; `ValueError` for a misfit."""
-        if size == self.example and self.example_out is not None:
-            return self.example_out
-        if isinstance(self.entry, LayerMap) and self.entry.after is not None:
-            return self.entry.after(self.core, size)
-        function = getattr(self.core, "output_size", None)
-        return _size(function(size)) if function is not None else self.declared_out
-
-
-def _size(value: Any) -> Size | None:
-    return None if value is None else tuple(value)
-
+__all__ = ["Recipe", "find_recipe"]
 
 _recipes: dict[Hashable, Recipe] = {}
 _RECIPES_KEPT = 4096
@@ -299,7 +243,10 @@ class _Maker:
         known = parameters(row.core)
         try:
             with abstract():
-                return row.core(**{name: options[name] for name in known if name in options})
+                core = row.core(**{name: options[name] for name in known if name in options})
+                if any(entry.optional for entry in self._held(row, options)):
+                    core.init_state()
+                return core
         except (ValueError, TypeError, AssertionError) as error:
             by_sample = not self.outward and self.example is not None
             kind = MissingShapeError if by_sample else UnsupportedConfigurationError
@@ -309,7 +256,7 @@ class _Maker:
 
     def _check_names(self, row: LayerMap, options: Config) -> None:
         """Note the arrays that the row does not name, and those that the layer does not hold."""
-        held = [entry for entry in row.leaves if entry.when(options)]
+        held = self._held(row, options)
         expected = {n for entry in held for n in (entry.core if self.outward else entry.foreign)}
         given = set(self.leaves) - (set(row.transient) if self.outward else set())
         for reason, names in (
@@ -320,21 +267,31 @@ class _Maker:
                 refusal = Refusal(reason, arrays=tuple(sorted(names)))
                 self._note(self._misfit(), refusal, refusal.arrays[0])
 
+    def _held(self, row: LayerMap, options: Config) -> list[Leaf]:
+        """The row's leaves that a layer of this configuration has, and that this one may have."""
+        return [
+            entry
+            for entry in row.leaves
+            if entry.when(options)
+            and not (
+                entry.optional
+                and self.leaves.keys().isdisjoint(entry.core if self.outward else entry.foreign)
+            )
+        ]
+
     def _moves(self, row: LayerMap, options: Config, core: Any) -> tuple[Move, ...]:
         moves = []
-        for entry in row.leaves:
-            if entry.when(options):
-                layout = entry.at(options)
-                if self.outward:
-                    moves.append(Move(entry.core, entry.foreign, layout))
-                else:
-                    moves.append(Move(entry.foreign, entry.core, layout.inverse))
         shapes = {name: tuple(array.shape) for name, array in core_leaves(core).items()}
-        for move in moves:
-            self._check_arrays(move, shapes)
+        for entry in self._held(row, options):
+            layout = entry.at(options)
+            move = Move(entry.core, entry.foreign, layout)
+            if not self.outward:
+                move = Move(entry.foreign, entry.core, layout.inverse)
+            moves.append(move)
+            self._check_arrays(move, shapes, batched=entry.optional)
         return tuple(moves)
 
-    def _check_arrays(self, move: Move, core_shapes: Mapping[str, Size]) -> None:
+    def _check_arrays(self, move: Move, core_shapes: Mapping[str, Size], *, batched: bool) -> None:
         for name in move.source:
             array = self.leaves[name]
             if not isinstance(array, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
@@ -349,6 +306,9 @@ class _Maker:
             else:
                 wanted = tuple(core_shapes[name] for name in move.target)
                 got = move.layout.shapes(shapes)
+            if batched:
+                leading = got[0][: max(len(got[0]) - len(wanted[0]), 0)]
+                wanted = tuple((*leading, *size) for size in wanted)
             if got != wanted:
                 raise Refusal(f"its configuration asks for {wanted}, and it holds {got}")
             dtypes = {self.leaves[name].dtype for name in move.source}

@@ -16,10 +16,10 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from .. import nn, random
-from ..graph import configuration, leaves
+from ..graph import assign, configuration, leaves
 from ..layout import IDENTITY
 from ..mapping import COMPLEMENT, SAME, Given, Ignored, Opt
-from ._samples import Arrays, Pair, alike
+from ._samples import BATCH, Arrays, Pair, alike, filled
 
 PairCheck = Callable[[Pair], None]
 _spec: Any = PartitionSpec  # its constructor is untyped in some releases of jax
@@ -223,6 +223,26 @@ def dtypes_are_kept(pair: Pair) -> None:
         )
 
 
+def states_come_along(pair: Pair) -> None:
+    """States that a layer in use holds are held by its counterpart, and come back."""
+    entries = [entry for entry in pair.row.leaves if entry.optional]
+    if not entries or not pair.outward:
+        return
+    core = pair.build_core(pair.core_arrays)
+    core.init_state(BATCH)
+    assign(core, filled(leaves(core), lambda _: False, 3))
+    foreign = pair.export(core)
+    same_arrays(leaves(pair.import_(foreign)), leaves(core), "in use")
+    held = pair.harness.read(foreign)
+    for entry in entries:
+        moved = entry.at(configuration(core))(tuple(leaves(core)[name] for name in entry.core))
+        same_arrays(
+            {name: held[name] for name in entry.foreign},
+            dict(zip(entry.foreign, moved, strict=True)),
+            "in use",
+        )
+
+
 def source_is_unchanged(pair: Pair) -> None:
     """Converting changes nothing of the layer that is converted."""
 
@@ -286,6 +306,7 @@ CHECKS: tuple[PairCheck, ...] = (
     identity_shares_the_buffer,
     abstract_equals_concrete,
     dtypes_are_kept,
+    states_come_along,
     source_is_unchanged,
     random_streams_rest,
     specs_round_trip,

@@ -137,7 +137,8 @@ class Pair:
         assign(core, filled(leaves(core), lambda name: "var" in name))
         self.core = core
         shape = self.sample.case.input if self.harness.exports_by_shape else None
-        self.plan = plan_to(self.harness.bridge, core, sample_input=shape).require()
+        model = nn.Sequential(core) if self.sample.case.stacked else core
+        self.plan = plan_to(self.harness.bridge, model, sample_input=shape).require()
         self.foreign = self.export(core)
         self._foreign_options = dict(self.recipe.target_options or {})
 
@@ -156,7 +157,13 @@ class Pair:
     def export(self, core: Any, *, back: bool = False) -> Any:
         """Convert a core layer, for inputs of the sample's shape, or one that was read back."""
         shape = self._sample_input() if back else self.sample.case.input
-        return self.harness.export(core, shape)
+        if not self.sample.case.stacked:
+            return self.harness.export(core, shape)
+        bridge = self.harness.bridge
+        (element,) = (
+            bridge.children(bridge.adopt(self.harness.export(nn.Sequential(core), shape))) or ()
+        )
+        return bridge.lend(element)
 
     def import_(self, foreign: Any) -> Any:
         """Convert the framework's layer into the core, for inputs of the sample's shape."""
@@ -189,6 +196,12 @@ class Pair:
         """How the layer was converted."""
         (recipe,) = (node.recipe for node in self.plan.root.walk() if node.recipe is not None)
         return recipe
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """States of the core layer that its counterpart takes as arguments, or holds in use."""
+        held = (name for entry in self.row.leaves if entry.optional for name in entry.core)
+        return (*self.row.transient, *held)
 
     @cached_property
     def core_arrays(self) -> Arrays:
@@ -263,12 +276,13 @@ class Pair:
     ) -> Call:
         """A call with a random input and a random carry."""
         carry: dict[str, Any] = {}
-        if self.row.transient:
+        names = self.carried
+        if names:
             with nn.init.abstract():
                 fresh = self.build_core(self.core_arrays)
                 fresh.init_state(*leading)
             held = leaves(fresh)
-            carry = {name: jnp.zeros(held[name].shape) for name in self.row.transient}
+            carry = {name: jnp.zeros(held[name].shape) for name in names}
             carry = filled(carry, lambda _: False, seed)
         plan = self.plan
         return Call(
