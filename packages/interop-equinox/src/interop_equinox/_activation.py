@@ -1,4 +1,4 @@
-"""The row of the activation whose slopes are learned."""
+"""Rows of the activations that are no plain functions: with slopes to learn, and companions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from interop_core import nn
+from interop_core.companion_activation_rows import activation_companions
 from interop_core.errors import Refusal
 from interop_core.layout import Layout, axes
 from interop_core.mapping import Channels, Config, Iso, LayerMap, Opt, Refused, case, leaf
 from interop_core.slopes import START, slope_layout
+
+from . import companions
 
 
 def _spatial(config: Config) -> int:
@@ -72,4 +75,4 @@ PRELU = LayerMap(
     "hands each layer a key, it stands in a `Pointwise` along no axes, which takes the key.",
 )
 
-ROWS: tuple[LayerMap, ...] = (PRELU,)
+ROWS: tuple[LayerMap, ...] = (PRELU, *activation_companions(companions))

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from interop_core import nn
+from interop_core.companion_activation_rows import unflatten_companion
 from interop_core.errors import MissingShapeError, Refusal
 from interop_core.function_rows import (
     DECLARED_SIZE,
@@ -19,6 +20,8 @@ from interop_core.function_rows import (
     move_axis_row,
 )
 from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
+
+from . import companions
 
 
 def _rank(config: Config) -> int:
@@ -83,6 +86,13 @@ FLATTEN = flatten_row(
     refusals=(Refused("core", case(input=(3, 4, 2)), "batch axis"),),
 )
 
+UNFLATTEN = unflatten_companion(
+    companions,
+    Iso(_start, _start_back, "axis of one example"),
+    cases=(case(axis=1, sizes=(2, 3), input=(6, 4)),),
+    refusals=(Refused("core", case(axis=0, sizes=(2, 3), input=(6, 4)), "batch axis"),),
+)
+
 RAVEL = LayerMap(
     nn.Flatten,
     jnp.ravel,
@@ -104,6 +114,7 @@ ROWS: tuple[LayerMap, ...] = (
     IDENTITY,
     *activation_rows(EXAMPLE_AXIS),
     FLATTEN,
+    UNFLATTEN,
     RAVEL,
     move_axis_row(Iso(lambda axis, _: axis, _axes_back, "from the end")),
 )

@@ -1,4 +1,7 @@
-"""Rows of the padding layers: `jax.numpy.pad` of one example with the channels first."""
+"""Rows of the padding layers: `jax.numpy.pad` of one example with the channels first.
+
+Its options do not name a constant, so padding with one has companions.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from interop_core import nn
+from interop_core.companion_padding_rows import CONSTANT_PADS, padding_companions
 from interop_core.errors import Refusal
 from interop_core.function_rows import DECLARED_SIZE
 from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case, iso
+
+from . import companions
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -66,7 +72,7 @@ def _pad(core: type, mode: str, rank: int) -> LayerMap:
     )
 
 
-ROWS: tuple[LayerMap, ...] = tuple(
+_FUNCTIONS: tuple[LayerMap, ...] = tuple(
     _pad(core, mode, rank)
     for mode, layers in {
         "constant": (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
@@ -75,4 +81,9 @@ ROWS: tuple[LayerMap, ...] = tuple(
         "wrap": (nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
     }.items()
     for rank, core in enumerate(layers, 1)
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    *_FUNCTIONS,
+    *padding_companions(companions, CONSTANT_PADS, channels="first", one_example=True),
 )

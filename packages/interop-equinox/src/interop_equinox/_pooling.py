@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 
 from interop_core import nn
+from interop_core.companion_pooling_rows import lp_pooling_companions
 from interop_core.errors import MissingShapeError, Refusal
 from interop_core.mapping import (
     Channels,
@@ -27,6 +28,8 @@ from interop_core.mapping import (
     ignored,
 )
 
+from . import companions
+
 Pads = tuple[tuple[int, int], ...]
 
 
@@ -35,7 +38,7 @@ def _channels(config: Config) -> Channels:
 
 
 def _check_channel_axis(axis: int | None, config: Config) -> None:
-    first = -len(config["kernel_size"]) - 1
+    first = -len(config.get("kernel_size") or config["target_size"]) - 1
     if axis not in (-1, first):
         raise Refusal(
             f"channel_axis={axis!r} is neither the last axis nor the first of one example",
@@ -176,6 +179,48 @@ def _pool(core: type, foreign: type, rank: int) -> LayerMap:
     )
 
 
+def _blocks(target: tuple[int | None, ...], config: Config) -> tuple[int, ...]:
+    """How many blocks each axis is cut into: as many as it has entries where it stays."""
+    if None not in target:
+        return tuple(target)
+    why = f"target_size={target!r} leaves an axis as it is, which Equinox has no word for"
+    lengths = _lengths({**config, "kernel_size": target}, why)
+    return tuple(n if blocks is None else blocks for blocks, n in zip(target, lengths, strict=True))
+
+
+_CHANNEL_AXIS = Given("core", "channel_axis", -1, _check_channel_axis, "where the data lies")
+
+
+def _adaptive(core: Any, foreign: type) -> LayerMap:
+    rank: int = core.spatial
+    size = (7, 6, 5)[:rank]
+    # What does not depend on the number of axes is tried on two.
+    several = (
+        case(target_size=(None, 4), input=(*size, 3)),
+        case(target_size=2, channel_axis=-rank - 1, input=(3, *size)),
+    )
+    return LayerMap(
+        core,
+        foreign,
+        (
+            Opt("target_size", "target_shape", Iso(_blocks, lambda t, _: t, "blocks of each axis")),
+            _CHANNEL_AXIS,
+            ignored("core", "in_size", "a declared size, which the data has anyway"),
+        ),
+        cases=(
+            case(target_size=(3, 2, 2)[:rank], input=(*size, 3)),
+            *(several if rank == 2 else ()),
+        ),
+        foreign_cases=(case(target_shape=3, input=(*size, 2)),),
+        refusals=(
+            Refused("core", case(target_size=2, channel_axis=None, input=size), "channel_axis"),
+        ),
+        channels=_channels,
+        example_rank=lambda config: rank + 1,
+        sized=True,
+    )
+
+
 ROWS: tuple[LayerMap, ...] = (
     _pool(nn.MaxPool1d, eqx.nn.MaxPool1d, 1),
     _pool(nn.MaxPool2d, eqx.nn.MaxPool2d, 2),
@@ -183,4 +228,16 @@ ROWS: tuple[LayerMap, ...] = (
     _pool(nn.AvgPool1d, eqx.nn.AvgPool1d, 1),
     _pool(nn.AvgPool2d, eqx.nn.AvgPool2d, 2),
     _pool(nn.AvgPool3d, eqx.nn.AvgPool3d, 3),
+    _adaptive(nn.AdaptiveAvgPool1d, eqx.nn.AdaptiveAvgPool1d),
+    _adaptive(nn.AdaptiveAvgPool2d, eqx.nn.AdaptiveAvgPool2d),
+    _adaptive(nn.AdaptiveAvgPool3d, eqx.nn.AdaptiveAvgPool3d),
+    _adaptive(nn.AdaptiveMaxPool1d, eqx.nn.AdaptiveMaxPool1d),
+    _adaptive(nn.AdaptiveMaxPool2d, eqx.nn.AdaptiveMaxPool2d),
+    _adaptive(nn.AdaptiveMaxPool3d, eqx.nn.AdaptiveMaxPool3d),
+    *lp_pooling_companions(
+        companions,
+        _CHANNEL_AXIS,
+        channels=_channels,
+        example_rank=lambda config: len(config["kernel_size"]) + 1,
+    ),
 )

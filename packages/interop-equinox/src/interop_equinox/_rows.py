@@ -5,7 +5,8 @@ from __future__ import annotations
 import equinox as eqx
 
 from interop_core import nn
-from interop_core.function_rows import CONSTANT_PADS, WITHOUT_ROW
+from interop_core.companion_activation_rows import TWO_INPUTS
+from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.mapping import LayerMap, Unconvertible
 from interop_core.recurrent_rows import core_cells_without
 
@@ -51,16 +52,8 @@ UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
         Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
         for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
     ),
-    *(
-        Unconvertible(
-            layer, "the options of jax.numpy.pad do not name its constant", "use nn.ZeroPad2d for 0"
-        )
-        for layer in CONSTANT_PADS
-    ),
-    Unconvertible(
-        nn.Unflatten, "a reshape to one shape does not say which axis it splits, and into what"
-    ),
-    *WITHOUT_ROW,
+    *TWO_INPUTS,
+    *UNPOOLING,
     *core_cells_without(
         simple="Equinox has no plain recurrent cell",
         minimal="Equinox has no minimal gated unit",
