@@ -92,6 +92,12 @@ FAMILIES = (
     Family("dropout", "Dropout", "Entries or channels left out while fitting.", ("_dropout*",)),
     Family("embedding", "Embedding", "Vectors looked up by number.", ("_embedding",)),
     Family(
+        "attention",
+        "Attention",
+        "Positions of a sequence that collect from each other, and the positions themselves.",
+        ("_attention", "_rotary"),
+    ),
+    Family(
         "activation",
         "Element-wise layers and functions",
         "Activations as layers and as plain functions.",

@@ -27,6 +27,8 @@ NOT_CONVERTED = {
     "MaxPool1d-indices": "return_indices=True gives other indices there",
     "MaxPool2d-indices": "return_indices=True gives other indices there",
     "MoveAxis": "no row names exactly this layer",
+    "MultiHeadAttention": "no row names exactly this layer",
+    "RoPE": "no row names exactly this layer",
     "SpikeBitwise": "op='add' is refused there",
 }
 REFUSED = re.compile(

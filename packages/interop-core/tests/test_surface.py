@@ -20,6 +20,8 @@ TESTS = Path(__file__).parent
 
 OURS_ALONE = {
     "MoveAxis": "an axis move inside a stack, which models of channels-first frameworks need",
+    "MultiHeadAttention": "attention, which the other frameworks have",
+    "RoPE": "positions for attention, which some of the other frameworks have",
     "ModuleMapper": "the name that the published documentation gives to Map",
 }
 """Public names of layers here that the published package lacks, with what each is for."""

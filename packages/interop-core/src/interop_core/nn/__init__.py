@@ -41,6 +41,7 @@ from ._adaptive_pooling import (
     AdaptiveMaxPool3d,
 )
 from ._all_to_all import AllToAll, OneToOne
+from ._attention import MultiHeadAttention
 from ._batch_norm import BatchNorm0d, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from ._collective import call_all_fns, call_order, init_all_states, reset_all_states
 from ._collective_mapped import (
@@ -181,6 +182,7 @@ from ._regularization_support import (
     LogUniformReg,
     UniformReg,
 )
+from ._rotary import RoPE
 from ._sequential import Sequential
 from ._sparse_linear import SparseLinear
 from ._spike_bitwise import SpikeBitwise
@@ -243,8 +245,8 @@ __all__ = [
     "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d",
     "ConstantPad3d", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d",
     "ReplicationPad2d", "ReplicationPad3d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
-    # embedding
-    "Embedding",
+    # embedding and attention
+    "Embedding", "MultiHeadAttention", "RoPE",
     # dropout
     "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropoutFixed",
     "FeatureAlphaDropout",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from . import (
     _activation,
+    _attention,
     _convolution,
     _dropout,
     _dynamics,
@@ -43,6 +44,7 @@ FAMILIES: dict[str, tuple[Row, ...]] = {
     "normalisation": _normalization.ROWS,
     "dropout": _dropout.ROWS,
     "embeddings": _embedding.ROWS,
+    "attention": _attention.ROWS,
     "event-based and sparse connections": _event.ROWS,
     "recurrent cells": _recurrent.ROWS,
     "dynamics and delays": _dynamics.ROWS,
