@@ -73,7 +73,11 @@ def formula(cell: Any, x: Any, gate: Any = sigmoid) -> dict[str, Any]:
             return {"h": (1 - z) * h + z * n}
         case "MGUCell":
             f = gate(affine(cell.Wf, x, h))
-            return {"h": (1 - f) * h + f * np.tanh(affine(cell.Wh, x, f * h))}
+            if cell.reset_after:
+                n = np.tanh(affine(cell.Wh, x) + f * affine(cell.Uh, h))
+            else:
+                n = np.tanh(affine(cell.Wh, x, f * h if cell.reset_gate else h))
+            return {"h": f * h + (1 - f) * n if cell.gate_keeps else (1 - f) * h + f * n}
     f, r, u, o = np.split(affine(cell.W, x, h), 4, -1)
     bias = np.asarray(cell.bias.value, np.float64)
     f, r = gate(f + bias), gate(r - bias)
@@ -125,6 +129,24 @@ class TestFormula:
         np.testing.assert_allclose(cell(x), whole(x), rtol=1e-6)
         with pytest.raises(ValueError, match="hidden_bias=False leaves out"):
             nn.GRUCell(3, 4, hidden_bias=False)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"reset_after": True},
+            {"reset_gate": False, "b_init": None},
+            {"gate_keeps": True},
+            {"reset_after": True, "gate_keeps": True},
+        ],
+        ids=str,
+    )
+    def test_forms_of_the_minimal_unit(self, options: dict[str, Any]) -> None:
+        cell = filled("MGUCell", **options)
+        x = sample(2, 3)
+        expected = formula(cell, x)["h"]
+        np.testing.assert_allclose(cell(x), expected, rtol=1e-5, atol=1e-6)
+        with pytest.raises(ValueError, match="leave one of them out"):
+            nn.MGUCell(3, 4, reset_after=True, reset_gate=False)
 
     def test_both_resets_agree_while_the_gate_is_open(self) -> None:
         """What the two forms differ in is where ``r`` acts, and nothing else."""

@@ -22,6 +22,12 @@ MIRRORED = ("sigmoid", "hard_sigmoid")
 
 _MIRRORED = (*MIRRORED, jax.nn.sigmoid, jax.nn.hard_sigmoid, jax.lax.logistic)
 
+
+def mirrors(function: Any) -> bool:
+    """Whether a gate function ``s``, or the core's name of one, is known to be ``1 - s(-u)``."""
+    return any(function is known or function == known for known in _MIRRORED)
+
+
 ROUNDING = Tolerance(1e-5, 1e-5, "sigmoid(-u) is 1 - sigmoid(u) but for its last place")
 """Of a gated unit whose update gate has the other sign on the other side."""
 
@@ -38,7 +44,7 @@ def gate(function: Iso) -> Iso:
 
     def checked(map_value: Callable[[Any, Config], Any]) -> Callable[[Any, Config], Any]:
         def mapped(value: Any, config: Config) -> Any:
-            if not any(value is known or value == known for known in _MIRRORED):
+            if not mirrors(value):
                 raise Refusal(
                     f"the update gate weighs the new candidate on one side and the old state on "
                     f"the other, and {value!r} is not known to be 1 - itself at -u",

@@ -9,6 +9,14 @@ import jax.numpy as jnp
 from flax import linen
 
 from interop_core import nn
+from interop_core.companion_recurrent_rows import (
+    ALONE,
+    Words,
+    biased,
+    cells_with_carry,
+    kernels_as_stored,
+    stateful_cells,
+)
 from interop_core.errors import Refusal
 from interop_core.layout import Layout, Shift, Split, chain
 from interop_core.mapping import (
@@ -20,11 +28,13 @@ from interop_core.mapping import (
     Opt,
     Refused,
     case,
+    ignored,
     iso,
     leaf,
 )
-from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, UPDATE_GATE, gate
+from interop_core.recurrent_rows import ROUNDING, UPDATE_GATE, gate, mirrors
 
+from . import companions
 from ._arrays import COMPUTE_DTYPE, shape_of
 
 GATES = "igfo"
@@ -65,9 +75,8 @@ def _name(function: Any) -> Any:
 ACTIVATION = iso(_function, _name, "by name")
 
 
-def _check_bias(init: Any, _: Config) -> None:
-    if init is None:
-        raise Refusal("b_init=None has no counterpart", "give the cell a bias of zeros")
+BIASED = Given("core", "b_init", nn.init.ZeroInit())
+"""Linen's own cells always have biases; a cell without becomes a companion."""
 
 
 def _inputs(array: str) -> Iso:
@@ -104,7 +113,7 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
             Opt("activation", "activation_fn", ACTIVATION),
             Opt("gate_activation", "gate_fn", ACTIVATION),
             Opt("dtype", "dtype", COMPUTE_DTYPE),
-            Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+            BIASED,
             Given("core", "forget_bias", 0.0, reason="it goes into the bias"),
         ),
         (
@@ -123,14 +132,34 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
             case(features=4, activation_fn=jax.nn.softplus, gate_fn=jnp.cos, input=(2,)),
         ),
         refusals=(
-            Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
             Refused("core", case(num_in=3, num_out=5, activation="mish"), "'mish' names no"),
         ) if exports else (),
         transient=("h", "c"),
-        alone="it takes and returns its carry",
+        alone=ALONE,
+        chosen=biased,
         exports=exports,
         note="The forget bias is part of the stored bias in Linen.",
     )  # fmt: skip
+
+
+def _companion_inputs(_: Any, config: Config) -> int:
+    """The number of inputs: a companion's first kernel takes them and the state."""
+    first = next((n for n in ("W", "Wrz", "Wf") if f"{n}.kernel.shape" in config), "W")
+    return shape_of(config, f"{first}.kernel", 2)[0] - int(config["features"])
+
+
+def _is_linens_gru(config: Config) -> bool:
+    held = config["reset_after"] and config["hidden_bias"] and mirrors(config["gate_activation"])
+    return biased(config) and bool(held)
+
+
+def _resets(config: Config) -> bool:
+    return bool(config["reset_after"])
+
+
+def _is_linens_mgu(config: Config) -> bool:
+    resets_as_there = config["reset_after"] or not config["reset_gate"]
+    return biased(config) and config["gate_keeps"] and resets_as_there
 
 
 LSTM = _cell(linen.LSTMCell, exports=True)
@@ -145,9 +174,9 @@ GRU = LayerMap(
         Opt("activation", "activation_fn", ACTIVATION),
         Opt("gate_activation", "gate_fn", gate(ACTIVATION)),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
-        RESET_AFTER,
-        Only("core", "hidden_bias", True, "give the cell a bias of zeros there"),
-        Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+        Given("core", "reset_after", True),
+        Given("core", "hidden_bias", True),
+        BIASED,
     ),
     (
         leaf(
@@ -174,17 +203,12 @@ GRU = LayerMap(
     ),
     foreign_cases=(case(features=4, activation_fn=jnp.sin, input=(2,)),),
     refusals=(
-        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
-        Refused("core", case(num_in=3, num_out=5, reset_after=True, b_init=None), "b_init=None"),
-        Refused("core", case(num_in=3, num_out=5, reset_after=True, hidden_bias=False),
-                "hidden_bias=False"),
-        Refused("core", case(num_in=3, num_out=5, reset_after=True, gate_activation="tanh"),
-                "'tanh' is not known to be 1 - itself"),
         Refused("foreign", case(features=4, gate_fn=jnp.cos, input=(2,)),
                 "is not known to be 1 - itself"),
     ),
     transient=("h",),
-    alone=LSTM.alone,
+    alone=ALONE,
+    chosen=_is_linens_gru,
     tolerance=ROUNDING,
     note="The update gate weighs the new candidate in the core and the old state in Linen: its "
     "weights have the other sign.",
@@ -199,7 +223,7 @@ SIMPLE = LayerMap(
         Opt("activation", "activation_fn", ACTIVATION),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Only("foreign", "residual", False, "the core adds no old state to the product"),
-        Given("core", "b_init", nn.init.ZeroInit(), _check_bias),
+        BIASED,
     ),
     (
         leaf("W.weight.weight", "i.kernel h.kernel", lambda config: Split(_ends(config), 0)),
@@ -210,12 +234,66 @@ SIMPLE = LayerMap(
         case(num_in=2, num_out=2, activation=jnp.sin, dtype=jnp.float32, input=(2,)),
     ),
     foreign_cases=(case(features=4, input=(2,)),),
-    refusals=(
-        Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
-        Refused("foreign", case(features=4, residual=True, input=(2,)), "residual=True"),
-    ),
+    refusals=(Refused("foreign", case(features=4, residual=True, input=(2,)), "residual=True"),),
     transient=("h",),
-    alone=LSTM.alone,
+    alone=ALONE,
+    chosen=biased,
 )
 
-ROWS: tuple[LayerMap, ...] = (LSTM, OPTIMIZED_LSTM, GRU, SIMPLE)
+MGU = LayerMap(
+    nn.MGUCell,
+    linen.MGUCell,
+    (
+        Opt("num_in", "in.kernel.shape", _inputs("in.kernel")),
+        Opt("num_out", "features"),
+        Opt("activation", "activation_fn", ACTIVATION),
+        Opt("gate_activation", "gate_fn", ACTIVATION),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        Opt("reset_gate", "reset_gate"),
+        Opt("reset_after", "reset_gate"),
+        Given("core", "gate_keeps", True),
+        BIASED,
+        ignored("foreign", "forget_bias_init activation_bias_init", "initializers"),
+    ),
+    (
+        leaf("Wf.weight.weight", "if.kernel hf.kernel", lambda config: Split(_ends(config), 0)),
+        leaf("Wf.weight.bias", "if.bias"),
+        leaf("Wh.weight.weight", "in.kernel", when=_resets),
+        leaf(
+            "Wh.weight.weight",
+            "in.kernel hn.kernel",
+            lambda config: Split(_ends(config), 0),
+            when=lambda config: not _resets(config),
+        ),
+        leaf("Wh.weight.bias", "in.bias"),
+        leaf("Uh.weight.weight", "hn.kernel", when=_resets),
+        leaf("Uh.weight.bias", "hn.bias", when=_resets),
+    ),
+    cases=(
+        case(num_in=3, num_out=5, gate_keeps=True, reset_after=True, input=(3,)),
+        case(num_in=3, num_out=2, gate_keeps=True, reset_gate=False, activation="relu",
+             gate_activation="hard_sigmoid", dtype=jnp.float32, input=(3,)),
+    ),
+    foreign_cases=(case(features=4, gate_fn=jnp.cos, input=(2,)),),
+    transient=("h",),
+    alone=ALONE,
+    chosen=_is_linens_mgu,
+    note="Its one gate weighs the old state: nn.MGUCell(..., gate_keeps=True, reset_after=True).",
+)  # fmt: skip
+
+WORDS = Words(
+    (
+        Opt("num_in", "kernel.shape", Iso(lambda n, _: n, _companion_inputs, "rows of a kernel")),
+        Opt("num_out", "features"),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+    ),
+    ACTIVATION,
+    kernels_as_stored,
+    "carry:{}".format,
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    *stateful_cells(companions, WORDS),
+    *(LSTM, OPTIMIZED_LSTM, GRU, SIMPLE, MGU),
+    *cells_with_carry(companions, WORDS),
+)

@@ -13,7 +13,6 @@ from interop_core.function_rows import (
     move_axis_row,
 )
 from interop_core.mapping import LayerMap, Unconvertible
-from interop_core.recurrent_rows import MINIMAL_GATE, core_cells_without
 
 from . import (
     _activation,
@@ -50,11 +49,9 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(linen.ConvLocal, "it has other weights at every position"),
     Unconvertible(linen.WeightNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
-    Unconvertible(linen.MGUCell, MINIMAL_GATE, "use linen.GRUCell"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *WITHOUT_ROW,
     *COUNTING_BATCHES,
-    *core_cells_without(),
 )

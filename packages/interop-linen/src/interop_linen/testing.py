@@ -21,6 +21,9 @@ from . import BRIDGE, from_linen, to_linen
 MODES = ("deterministic", "use_running_average")
 """Flags of Linen modules that are on while evaluating."""
 
+STATES = ("carry",)
+"""Collections of what companions hold from one call to the next."""
+
 
 def in_mode(module: linen.Module, *, training: bool) -> linen.Module:
     """A copy of a module with its own flags set; modules below it are left alone."""
@@ -42,7 +45,10 @@ class LinenHarness(Harness):
         arguments: tuple[Any, ...] = (x,)
         if isinstance(module, linen.RNNCellBase):
             arguments = (module.initialize_carry(jax.random.key(1), x.shape), x)
-        return module, module.init(jax.random.key(0), *arguments)
+        variables = dict(module.init(jax.random.key(0), *arguments))
+        for collection in STATES:  # a layer that was never called holds none
+            variables.pop(collection, None)
+        return module, variables
 
     def call(self, model: Any, call: Call) -> Outcome:
         """Apply the module in the mode asked for; a cell takes its carry: ``h`` or ``(c, h)``."""
@@ -50,6 +56,10 @@ class LinenHarness(Harness):
         if not isinstance(module, linen.Module):
             return Outcome(module(call.x), {}, model)
         module = in_mode(module, training=call.training)
+        if call.carry and not isinstance(module, linen.RNNCellBase):
+            held = {**variables, "carry": dict(call.carry)}
+            y, moved = module.apply(held, call.x, mutable=["carry"])
+            return Outcome(y, dict(moved["carry"]), (module, {**variables, **moved}))
         if call.carry and "c" not in call.carry:
             h, y = module.apply(variables, call.carry["h"], call.x)
             return Outcome(y, {"h": h}, model)

@@ -154,15 +154,25 @@ class MGUCell(HiddenCell):
         n = a([x, f * h] @ Wh + bh)
         h' = (1 - f) * h + f * n
 
+    Flax computes a unit of another form, which three options say: ``reset_after=True`` lets the
+    gate reset behind the product, ``reset_gate=False`` lets it reset nothing, and with
+    ``gate_keeps=True`` it weighs the *old* state::
+
+        n = a(x @ Wh + bh + f * (h @ Uh + ch))        # reset_after=True
+        n = a([x, h] @ Wh + bh)                       # reset_gate=False
+        h' = f * h + (1 - f) * n                      # gate_keeps=True
+
     The kernels of shape ``(num_in + num_out, num_out)`` and the biases are those of the linear
-    layers in the attributes ``Wf`` and ``Wh``. The state ``h`` of shape ``(batch, num_out)``, or
+    layers in the attributes ``Wf`` and ``Wh``. With ``reset_after=True`` ``Wh`` has the shape
+    ``(num_in, num_out)``, and there is a third linear layer ``Uh`` of shape ``(num_out, num_out)``.
+    The state ``h`` of shape ``(batch, num_out)``, or
     ``(num_out,)`` without a batch, is made by `init_state`.
 
     Args:
         num_in: number of input features.
         num_out: number of units.
-        w_init: initializer of both kernels.
-        b_init: initializer of both biases; None for no bias.
+        w_init: initializer of every kernel.
+        b_init: initializer of every bias; None for no bias.
         state_init: initializer of ``h``.
         activation: name of a function of this package, or a function.
         name: a label for the user.
@@ -170,10 +180,13 @@ class MGUCell(HiddenCell):
         dtype: what input, ``h`` and parameters are cast to for the products. None: as `jax.numpy`
             promotes them. ``h`` follows from promotion in either case, so it stays in float32 when
             it starts so.
+        reset_after: whether the gate acts behind the product with ``h``.
+        reset_gate: whether the gate acts on the candidate at all.
+        gate_keeps: whether the gate weighs the old state, not the new candidate.
 
     Raises:
-        ValueError: if a number of features is no integer, or there is no activation function of a
-            name.
+        ValueError: if a number of features is no integer, there is no activation function of a
+            name, or ``reset_after=True`` comes with ``reset_gate=False``.
         TypeError: if an activation is neither a name nor a function.
 
     Example:
@@ -184,6 +197,8 @@ class MGUCell(HiddenCell):
         >>> [layer.weight.value["weight"].shape for layer in (cell.Wf, cell.Wh)]
         [(8, 5), (8, 5)]
     """
+
+    Uh: Linear
 
     def __init__(
         self,
@@ -197,16 +212,28 @@ class MGUCell(HiddenCell):
         *,
         gate_activation: Activation = "sigmoid",
         dtype: Any = None,
+        reset_after: bool = False,
+        reset_gate: bool = True,
+        gate_keeps: bool = False,
     ) -> None:
         super().__init__(num_in, num_out, state_init, activation, name)
         find_activation(gate_activation, "gate_activation")
+        if reset_after and not reset_gate:
+            raise ValueError(
+                "reset_after=True says where the gate resets, and reset_gate=False that it does "
+                "not: leave one of them out."
+            )
+        self.reset_after, self.reset_gate, self.gate_keeps = reset_after, reset_gate, gate_keeps
         self.w_init = remembered(w_init)
         self.b_init = remembered(b_init)
         self.gate_activation = gate_activation
         self.dtype = dtype
         options: dict[str, Any] = {"w_init": w_init, "b_init": b_init, "dtype": dtype}
-        self.Wf = Linear(self.num_in + self.num_out, self.num_out, **options)
-        self.Wh = Linear(self.num_in + self.num_out, self.num_out, **options)
+        both = self.num_in + self.num_out
+        self.Wf = Linear(both, self.num_out, **options)
+        self.Wh = Linear(self.num_in if reset_after else both, self.num_out, **options)
+        if reset_after:
+            self.Uh = Linear(self.num_out, self.num_out, **options)
 
     def update(self, x: jax.Array) -> jax.Array:
         """Advance by one step.
@@ -226,8 +253,13 @@ class MGUCell(HiddenCell):
         gate = find_activation(self.gate_activation, "gate_activation")
         activate = find_activation(self.activation, "activation")
         f = gate(self.Wf(jnp.concatenate([x, h], axis=-1)))
-        n = activate(self.Wh(jnp.concatenate([x, f * h], axis=-1)))
-        self.h.value = (1 - f) * h + f * n
+        if self.reset_after:
+            n = activate(self.Wh(x) + f * self.Uh(h))
+        else:
+            reset = f * h if self.reset_gate else h
+            n = activate(self.Wh(jnp.concatenate([x, reset], axis=-1)))
+        old, new = (n, h) if self.gate_keeps else (h, n)
+        self.h.value = (1 - f) * old + f * new
         return self.h.value
 
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .. import nn
 from ..bridge import Bridge
 from ..core_side import CORE
 from ..errors import InteropError, UnsupportedConfigurationError
@@ -97,7 +98,8 @@ def refuses(harness: Harness, refusal: Refusal) -> None:
             layer = harness.bridge.lend(harness.bridge.stack([node]))
     try:
         if refused.side == "core":
-            harness.export(layer, refused.case.input)
+            model = nn.Sequential(layer) if refused.case.stacked else layer
+            harness.export(model, refused.case.input)
         else:
             harness.import_(importable(harness, row, layer), refused.case.input)
     except InteropError as error:

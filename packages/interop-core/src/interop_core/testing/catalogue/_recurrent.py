@@ -92,6 +92,15 @@ ROWS: tuple[Row, ...] = (
         steps=3,
     ),
     Row(
+        "MGUCell",
+        lambda nn: nn.MGUCell(3, 4, reset_after=True, gate_keeps=True),
+        ((2, 3),),
+        "reset_after, gate_keeps",
+        batch=2,
+        steps=3,
+        differs=_OURS,
+    ),
+    Row(
         "URLSTMCell",
         lambda nn: nn.URLSTMCell(3, 4),
         ((2, 3),),
