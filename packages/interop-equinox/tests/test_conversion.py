@@ -175,7 +175,7 @@ LINEAR = eqx.nn.Linear(3, 3, key=KEY)
         (Residual(LINEAR), UnsupportedStructureError, "forward of its own"),
         (eqx.nn.Sequential([Residual(LINEAR)]), UnsupportedStructureError, r"layers\[0\]"),
         (eqx.nn.RotaryPositionalEmbedding(4), UnmappedLayerError, "RotaryPositional"),
-        (eqx.nn.BatchNorm(3, "batch", mode="ema"), UnsupportedLayerError, "eqx.nn.State"),
+        (eqx.nn.BatchNorm(3, "batch", mode="ema"), ConversionError, "which was not passed"),
         (eqx.nn.Lambda(lambda x: x), UnmappedLayerError, "lambda"),
         (eqx.nn.Lambda(LINEAR), UnsupportedLayerError, "calls a module"),
         (

@@ -10,12 +10,22 @@ from interop_core.convert import execute, plan_from, plan_to
 
 from ._framework import Equinox
 from ._pointwise import Pointwise
+from ._rows import FOLDED_ROWS
+from ._state import Stateful, split, whole
 
 __version__ = "0.1.0"
 __all__ = ["BRIDGE", "Pointwise", "from_equinox", "to_equinox"]
 
 BRIDGE: Bridge = Equinox()
 """Equinox as one side of a conversion."""
+
+_BRIDGES: dict[tuple[bool, bool], Bridge] = {
+    (True, False): BRIDGE,
+    (False, False): Equinox(stateful=False),
+    (True, True): Equinox(FOLDED_ROWS),
+    (False, True): Equinox(FOLDED_ROWS, stateful=False),
+}
+"""By whether what is exported may have a state, and whether batch normalisations are folded."""
 
 
 def to_equinox(
@@ -24,6 +34,8 @@ def to_equinox(
     key: Any = None,
     sample_input: Any = None,
     channels: Literal["native", "last"] = "native",
+    stateful: bool = False,
+    fold_batch_norm: bool = False,
 ) -> Any:
     """Convert a core model into an Equinox one, with its weights.
 
@@ -40,9 +52,16 @@ def to_equinox(
             that do not say how many axes an example has.
         channels: ``"native"`` for Equinox's convention at both ends of the model, ``"last"`` for
             the core's.
+        stateful: whether the result is a pair of model and `eqx.nn.State`, which batch
+            normalisation needs. Call it as Equinox does, ``jax.vmap(model, axis_name="batch",
+            in_axes=(0, None), out_axes=(0, None))(x, state)``, for outputs and the next state. It
+            comes in evaluation mode; ``eqx.nn.inference_mode(model, False)`` trains.
+        fold_batch_norm: whether a batch normalisation becomes what it is in evaluation, a factor
+            and a shift for each channel (`companions.ScaleAndShift`), which needs no state.
 
     Returns:
-        An Equinox module that computes the same.
+        An Equinox module that computes the same; with ``stateful=True`` the pair of it and its
+        state.
 
     Raises:
         InteropError: where anything cannot be converted exactly, with every problem in it.
@@ -53,11 +72,16 @@ def to_equinox(
         >>> model = to_equinox(nn.Sequential(nn.Linear(4, 8), nn.ReLU()))
         >>> jax.vmap(model)(jax.numpy.ones((2, 4))).shape
         (2, 8)
+        >>> model, state = to_equinox(nn.BatchNorm0d(4), stateful=True)
+        >>> batched = jax.vmap(model, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+        >>> y, state = batched(jax.numpy.ones((2, 4)), state)
     """
-    return execute(plan_to(BRIDGE, model, sample_input=sample_input, channels=channels))
+    bridge = _BRIDGES[bool(stateful), bool(fold_batch_norm)]
+    built = whole(execute(plan_to(bridge, model, sample_input=sample_input, channels=channels)))
+    return split(built) if stateful else built
 
 
-def from_equinox(model: Any, *, sample_input: Any = None) -> Any:
+def from_equinox(model: Any, state: Any = None, *, sample_input: Any = None) -> Any:
     """Convert an Equinox model into a core model, with its weights.
 
     The result keeps channels last. Where an Equinox stack looks at channels-first data as it lies,
@@ -65,6 +89,8 @@ def from_equinox(model: Any, *, sample_input: Any = None) -> Any:
 
     Args:
         model: a layer, or an `eqx.nn.Sequential` of layers.
+        state: the `eqx.nn.State` of a model with batch normalisation. A running statistic becomes
+            what evaluation makes of it: Equinox divides it by ``1 - momentum**counter``.
         sample_input: one unbatched example as the core's model will take it (channels last), or
             its shape; needed where a layer's sizes depend on its input, as a convolution's do.
 
@@ -80,4 +106,5 @@ def from_equinox(model: Any, *, sample_input: Any = None) -> Any:
         >>> model(jax.numpy.ones((2, 4))).shape
         (2, 8)
     """
-    return execute(plan_from(BRIDGE, model, sample_input=sample_input))
+    node = model if state is None else Stateful(model, state)
+    return execute(plan_from(BRIDGE, node, sample_input=sample_input))

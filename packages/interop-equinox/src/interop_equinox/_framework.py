@@ -2,10 +2,12 @@
 
 An Equinox layer takes one example, spatial ones with the channels first. What the core does to
 every position of an array, Equinox does through `Pointwise`, the one class that this package adds.
+A *node* is a layer, or a `Stateful`: a layer together with the `eqx.nn.State` of its model.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
-from interop_core.errors import Refusal, UnsupportedStructureError
+from interop_core.errors import Refusal
 from interop_core.functions import (
     class_title,
     function_of,
@@ -26,34 +28,58 @@ from interop_core.functions import (
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters, same
 
+from ._batch_norm import known_counter, running_statistics, state_names
 from ._pointwise import Pointwise
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
+from ._state import (
+    ARRAYS,
+    Stateful,
+    check_state,
+    is_index,
+    keeps_state,
+    split,
+    state_arrays,
+    whole,
+    whole_builder,
+)
 
 IGNORED = frozenset({"key", "dtype", "inference", "deterministic", "elementwise_affine"})
 """Parameters of any layer that say how it starts, and switches between training and evaluation."""
 
-_ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct)
+_BESIDE = "becomes a layer that keeps {} in an eqx.nn.State, beside the model"
+_WITH_STATE = "pass stateful=True for the pair of model and state"
+_WAYS_OUT = f"{_WITH_STATE}, or fold_batch_norm=True for its evaluation function alone"
 _KEY = jax.ShapeDtypeStruct((2,), np.uint32)
 """A stand-in for a key: abstract runs of a constructor draw nothing."""
 
 
 class Equinox:
-    """Equinox as one side of a conversion."""
+    """Equinox as one side of a conversion.
+
+    Args:
+        rows: other rows than all of the bridge's.
+        stateful: whether what is built may keep numbers in an `eqx.nn.State`.
+    """
 
     name = "equinox"
     prefix = "eqx.nn."
     function_title = "eqx.nn.Lambda({})"
     label = "Equinox"
-    rows: tuple[LayerMap, ...] = ROWS
     unconvertible: tuple[Unconvertible, ...] = UNCONVERTIBLE
     unconvertible_core: tuple[Unconvertible, ...] = UNCONVERTIBLE_CORE
     ignored = IGNORED
     channels_first = True
 
+    def __init__(self, rows: tuple[LayerMap, ...] = ROWS, *, stateful: bool = True) -> None:
+        self.rows = rows
+        self._stateful = stateful
+
     def check(self, model: Any) -> None:
-        """Raise `NotAModelError` for what is no Equinox module."""
-        if not isinstance(model, eqx.Module):
-            raise not_a_model(model, "equinox.nn")
+        """Raise `NotAModelError` for what is no Equinox module, and for a state of another."""
+        if not isinstance(_bare(model), eqx.Module):
+            raise not_a_model(_bare(model), "equinox.nn")
+        if isinstance(model, Stateful):
+            check_state(model)
 
     def key(self, node: Any) -> Hashable:
         """The exact class; the function of an `eqx.nn.Lambda`; the layer inside a `Pointwise`."""
@@ -67,7 +93,7 @@ class Equinox:
         if type(inner) is eqx.nn.Lambda:
             return f"eqx.nn.Lambda({name_of(inner.fn)})"
         name = class_title(self.prefix, type(inner))
-        return name if inner is node else f"Pointwise({name})"
+        return name if inner is _bare(node) else f"Pointwise({name})"
 
     def identity(self, node: Any) -> Hashable:
         """One object, one layer, also where it is lifted."""
@@ -75,12 +101,18 @@ class Equinox:
 
     def children(self, node: Any) -> Sequence[Any] | None:
         """The elements of an `eqx.nn.Sequential`."""
-        return list(node.layers) if type(node) is eqx.nn.Sequential else None
+        stack = _bare(node)
+        if type(stack) is not eqx.nn.Sequential:
+            return None
+        if isinstance(node, Stateful):
+            return [Stateful(layer, node.state) for layer in stack.layers]
+        return list(stack.layers)
 
     def holds_layers(self, node: Any) -> bool:
         """Whether modules stand below a node, or it is a stack with a class of its own."""
-        return isinstance(node, eqx.nn.Sequential) or any(
-            isinstance(part, eqx.Module) for part in _held(node).values()
+        layer = _bare(node)
+        return isinstance(layer, eqx.nn.Sequential) or any(
+            isinstance(part, eqx.Module) and not is_index(part) for part in _held(layer).values()
         )
 
     def config(self, node: Any) -> dict[str, Any]:
@@ -112,7 +144,12 @@ class Equinox:
             if isinstance(inner.fn, eqx.Module):
                 raise Refusal("calls a module, not a plain function", "put the module in the stack")
             return {}
-        return dict(_arrays(inner, ""))
+        found = dict(_arrays(inner, "", node.state if isinstance(node, Stateful) else None))
+        return running_statistics(inner, found) if type(inner) is eqx.nn.BatchNorm else found
+
+    def holders(self, node: Any) -> Sequence[tuple[str, Hashable]]:
+        """The places in the state that a layer has: two layers may have one of them in common."""
+        return list(_places(_inner(node), ""))
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
         """Fill a skeleton that an abstract run of the constructor gave."""
@@ -121,26 +158,43 @@ class Equinox:
             return lambda _: eqx.nn.Lambda(function)
         more = {"inference": True} if "inference" in parameters(target) else {}
         layer = _abstract(target, {**options, **more})
+        if not self._stateful and keeps_state(layer):
+            if target is eqx.nn.BatchNorm:
+                raise Refusal(_BESIDE.format("running statistics"), _WAYS_OUT)
+            raise Refusal(_BESIDE.format("numbers"), _WITH_STATE)
+        if target is eqx.nn.BatchNorm:
+            return whole_builder(layer, state_names(names), known_counter(layer.momentum))
+        if keeps_state(layer):
+            return whole_builder(layer, names, {})
         return skeleton_of(layer, names, lambda leaf: not _is_array(leaf))
 
     def stack(self, layers: Sequence[Any]) -> eqx.nn.Sequential:
         """An `eqx.nn.Sequential`, which hands each of its layers a key."""
-        return eqx.nn.Sequential([_taking_key(layer) for layer in layers])
+        return eqx.nn.Sequential([_taking_key(whole(layer)) for layer in layers])
 
     def lift(self, layer: Any, axes: int) -> Any:
         """A `Pointwise` of the layer."""
-        return Pointwise(layer, axes)
+        return Pointwise(whole(layer), axes)
 
     def lifted(self, node: Any) -> int:
         """On how many leading axes a `Pointwise` works."""
-        return node.axes if type(node) is Pointwise else 0
+        layer = _bare(node)
+        return layer.axes if type(layer) is Pointwise else 0
 
     def lend(self, node: Any) -> Any:
-        """The layer."""
-        return node
+        """The layer; a pair of layer and state where it keeps one."""
+        if isinstance(node, Stateful):
+            layer = node.layer
+            return (layer, node.state.substate(layer)) if keeps_state(layer) else layer
+        try:
+            return split(node) if keeps_state(node) else node
+        except ValueError:  # a user's layer, which was passed without the state it keeps
+            return node
 
     def adopt(self, layer: Any) -> Any:
-        """The layer."""
+        """The layer, or the pair of layer and state, as one node."""
+        if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], eqx.Module):
+            return Stateful(*layer)
         return layer
 
 
@@ -158,28 +212,41 @@ def _taking_key(layer: Any) -> Any:
     return layer
 
 
+def _bare(node: Any) -> Any:
+    """The layer of a node, without its state."""
+    return node.layer if isinstance(node, Stateful) else node
+
+
 def _inner(node: Any) -> Any:
     """The layer itself: what a `Pointwise` lifts."""
-    return node.layer if type(node) is Pointwise else node
+    layer = _bare(node)
+    return layer.layer if type(layer) is Pointwise else layer
 
 
 def _held(node: Any) -> dict[str, Any]:
     return vars(node) if hasattr(node, "__dict__") else {}
 
 
-def _is_array(value: Any) -> bool:
-    return isinstance(value, _ARRAYS)
-
-
-def _arrays(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _places(node: Any, prefix: str) -> Iterator[tuple[str, Hashable]]:
     for name, value in _held(node).items():
-        if isinstance(value, eqx.Module):
-            yield from _arrays(value, f"{prefix}{name}.")
+        if is_index(value):
+            marker = value.marker
+            yield prefix + name, sys.intern(marker) if isinstance(marker, str) else marker
+        elif isinstance(value, eqx.Module):
+            yield from _places(value, f"{prefix}{name}.")
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, ARRAYS)
+
+
+def _arrays(node: Any, prefix: str, state: eqx.nn.State | None) -> Iterator[tuple[str, Any]]:
+    for name, value in _held(node).items():
+        if is_index(value):
+            yield from state_arrays(prefix + name, value, state)
+        elif isinstance(value, eqx.Module):
+            yield from _arrays(value, f"{prefix}{name}.", state)
         elif _is_array(value):
             yield prefix + name, value
         elif hasattr(value, "unit") and hasattr(value, "shape"):
             yield prefix + name, value  # a quantity: the planner says what is wrong with it
-        elif isinstance(value, eqx.nn.StateIndex):
-            raise Refusal(
-                f"keeps {prefix}{name} in an eqx.nn.State", error=UnsupportedStructureError
-            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import equinox as eqx
 
-from interop_core import nn
 from interop_core.companion_activation_rows import TWO_INPUTS
 from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.mapping import LayerMap, Unconvertible
@@ -12,6 +11,7 @@ from interop_core.recurrent_rows import core_cells_without
 
 from . import (
     _activation,
+    _batch_norm,
     _conv,
     _conv_transpose,
     _dropout,
@@ -23,12 +23,14 @@ from . import (
     _pooling,
     _recurrent,
 )
+from .companions import ScaleAndShift
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
     *_conv.ROWS,
     *_conv_transpose.ROWS,
     *_norm.ROWS,
+    *_batch_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
     *_recurrent.ROWS,
@@ -38,20 +40,21 @@ ROWS: tuple[LayerMap, ...] = (
     *_activation.ROWS,
 )
 
-_STATISTICS = (
-    "Equinox keeps running statistics in an eqx.nn.State outside the model, which a model alone "
-    "does not hold"
+FOLDED_ROWS: tuple[LayerMap, ...] = (
+    *_batch_norm.FOLDED,
+    *(row for row in ROWS if row.foreign is not eqx.nn.BatchNorm),
 )
+"""The rows where batch normalisations are folded into what they are in evaluation."""
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(eqx.nn.BatchNorm, _STATISTICS, "use GroupNorm or LayerNorm"),
+    Unconvertible(
+        ScaleAndShift,
+        "a folded batch normalisation has no running statistics to go on training with",
+        "convert the model that it was folded from",
+    ),
 )
 
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
-    *(
-        Unconvertible(layer, _STATISTICS, "use nn.GroupNorm or nn.LayerNorm")
-        for layer in (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    ),
     *TWO_INPUTS,
     *UNPOOLING,
     *core_cells_without(

@@ -7,6 +7,7 @@ nothing but jax and Equinox to run. `to_equinox` makes them, and they can be mad
 from __future__ import annotations
 
 from ._activation import RReLU, Softmax2d, Threshold, Unflatten
+from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 
@@ -18,6 +19,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "RReLU",
+    "ScaleAndShift",
     "Softmax2d",
     "Threshold",
     "Unflatten",

@@ -1,0 +1,342 @@
+"""Rows of batch normalisation, and how Equinox's running statistics are read.
+
+Of the two modes of `eqx.nn.BatchNorm` the core's layer is ``"batch"``: while training it normalises
+by the statistics of the batch. What it keeps is a sum that starts at 0 and is divided by
+``1 - momentum**counter`` for evaluation. A statistic that was never such a sum comes with a counter
+so high that the divisor is 1, and stays 1 through training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from interop_core import nn
+from interop_core.errors import ConversionError, MissingShapeError, Refusal
+from interop_core.layout import Arrays, Layout, Shapes, Specs, axes
+from interop_core.mapping import (
+    SPATIAL,
+    Channels,
+    Config,
+    Given,
+    Iso,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    ignored,
+    leaf,
+)
+
+from .companions import ScaleAndShift
+
+BATCH_AXIS = "batch"
+"""The name of the mapped axis that an exported layer takes its statistics over."""
+
+_TWO_PASS = "Equinox computes the variance in two passes: the same function, to rounding"
+_NAMES = {"batch_state_index.0": "mean", "batch_state_index.1": "var"}
+_COUNTER = "batch_counter"
+
+
+def settled(momentum: float) -> int:
+    """How many steps it takes until ``1 - momentum**steps`` is 1 in any precision.
+
+    Raises:
+        Refusal: where it never is.
+    """
+    # Equinox computes the power in the default precision, where the momentum may round up to 1.
+    rounded = max(float(momentum), float(np.float32(momentum)))
+    if not momentum >= 0 or not rounded < 1:
+        raise Refusal(
+            f"momentum={momentum!r} is not from 0 up to 1, and Equinox divides by "
+            "1 - momentum**steps",
+            "give it a momentum below 1",
+        )
+    return 1 if momentum == 0 else math.ceil(60 * math.log(2) / -math.log(rounded))
+
+
+def state_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of arrays as Equinox has them, out of those of the rows."""
+    places = {name: place for place, name in _NAMES.items()}
+    return tuple(places.get(name, name) for name in names)
+
+
+def known_counter(momentum: Any) -> dict[str, int]:
+    """The counter of every exported layer of this momentum."""
+    return {_COUNTER: settled(momentum)}
+
+
+def running_statistics(layer: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer's arrays, with mean and variance as evaluation uses them in place of the counter."""
+    found = {name: array for name, array in arrays.items() if name != _COUNTER}
+    counter = arrays.get(_COUNTER)
+    for place, name in _NAMES.items():
+        if place in found:
+            found[name] = _evaluated(found.pop(place), counter, layer.momentum)
+    return found
+
+
+def _evaluated(value: Any, counter: Any, momentum: Any) -> Any:
+    if isinstance(value, jax.ShapeDtypeStruct):
+        return value
+    if isinstance(counter, jax.ShapeDtypeStruct):
+        raise Refusal("its batch_counter is abstract, and its statistics are not", "pass both")
+    if counter.shape:
+        raise Refusal(
+            f"its batch_counter has the shape {counter.shape}: the state has a batch axis",
+            'map with jax.vmap(model, axis_name="batch", in_axes=(0, None), out_axes=(0, None))',
+            ConversionError,
+        )
+    divisor = jnp.where(counter == 0, 1, 1 - momentum**counter)
+    if not isinstance(divisor, jax.core.Tracer) and float(divisor) == 1:
+        return value
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        raise Refusal(f"its statistics are of {value.dtype}", "cast the state to float32")
+    divisor = np.asarray(divisor) if isinstance(value, np.ndarray) else divisor
+    return (value / divisor).astype(value.dtype)
+
+
+def _feature(config: Config) -> int:
+    """The one feature axis of one example, counted from the front; -1 where there are several."""
+    axis = config["feature_axis"]
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    return given[0] % len(config["in_size"]) if len(given) == 1 else -1
+
+
+def _first_or_last(axis: Any, config: Config) -> None:
+    if _feature(config) not in (0, len(config["in_size"]) - 1):
+        raise Refusal(
+            f"feature_axis={axis!r} is not the last axis, nor the first",
+            "Equinox has one axis of channels, the first of an example",
+        )
+
+
+def _channels(config: Config) -> Channels:
+    return "first" if _feature(config) == len(config["in_size"]) - 1 else "same"
+
+
+def _flat(config: Config) -> Layout:
+    kept = _feature(config)
+    rank = len(config["in_size"])
+    return axes(" ".join("c" if axis == kept else "1" for axis in range(rank)) + " -> c")
+
+
+def _scales(config: Config) -> bool:
+    return bool(config["affine"]) and config["scale_initializer"] is not None
+
+
+def _shifts(config: Config) -> bool:
+    return bool(config["affine"]) and config["bias_initializer"] is not None
+
+
+def _both_or_none(_: Any, config: Config) -> bool:
+    if _scales(config) != _shifts(config):
+        has, lacks = ("scale", "bias") if _scales(config) else ("bias", "scale")
+        raise Refusal(
+            f"it has a {has} and no {lacks}",
+            "Equinox has both or none; fold_batch_norm=True takes it as it is",
+        )
+    return _scales(config)
+
+
+def _checked_momentum(momentum: Any, _: Config) -> Any:
+    settled(momentum)
+    return momentum
+
+
+def _axis_name_to(name: Any, _: Config) -> Any:
+    if name is None:
+        return BATCH_AXIS
+    names = (name,) if isinstance(name, str) else tuple(name)
+    if BATCH_AXIS in names:
+        raise Refusal(
+            f"axis_name={name!r} is the name that Equinox's batch axis gets",
+            "call the mapped axis otherwise",
+        )
+    return (BATCH_AXIS, *names)
+
+
+def _axis_name_back(name: Any, _: Config) -> Any:
+    if not isinstance(name, tuple | list) or len(name) == 1:
+        return None
+    rest = [other for other in name if other != BATCH_AXIS]
+    if len(rest) != len(name) - 1:
+        raise Refusal(
+            f"axis_name={name!r} does not say which axis is the batch",
+            f"call it {BATCH_AXIS!r}",
+        )
+    return rest[0] if len(rest) == 1 else tuple(rest)
+
+
+_AXIS_NAME = Iso(_axis_name_to, _axis_name_back, "the batch is a mapped axis in Equinox")
+_SIZE = Iso(lambda size, config: size[max(_feature(config), -1)], SPATIAL.back, "its channels")
+
+
+def _same_rank(rank: int) -> Any:
+    def select(config: Config) -> bool:
+        example = config["example"]
+        # Without a shape the first row takes it, and says that the shape is missing.
+        return rank == 1 if example is None else len(example) == rank
+
+    return select
+
+
+def _batch_norm(core: type, spatial: int) -> LayerMap:
+    size = (*(4, 3, 2)[:spatial], 5)
+    turned = (case(in_size=(5, 4, 3), feature_axis=(0,), input=(5, 4, 3)),)
+    several = (Refused("core", case(in_size=size, feature_axis=(0, 1)), r"feature_axis=\(0, 1\)"),)
+    no_shape = Refused(
+        "foreign",
+        case(input_size=5, axis_name="batch", mode="batch"),
+        "shape of its input is not known",
+        MissingShapeError,
+    )
+    other_mode = case(input_size=5, axis_name="batch", mode="ema", input=size)
+    return LayerMap(
+        core,
+        eqx.nn.BatchNorm,
+        (
+            Opt("in_size", "input_size", _SIZE),
+            Given("core", "feature_axis", -1, _first_or_last, "Equinox has the channels first"),
+            Opt("epsilon", "eps"),
+            Opt("momentum", "momentum", Iso(_checked_momentum, _checked_momentum, "=")),
+            Opt(
+                "affine",
+                "channelwise_affine",
+                Iso(_both_or_none, lambda affine, _: affine, "scale and bias"),
+            ),
+            Opt("axis_name", "axis_name", _AXIS_NAME),
+            Only("core", "track_running_stats", True, "Equinox always keeps running statistics"),
+            Only("core", "axis_index_groups", None),
+            Only("core", "dtype", None, "cast the model and its input instead"),
+            Given("core", "use_fast_variance", False, reason=_TWO_PASS),
+            Only(
+                "foreign",
+                "mode",
+                "batch",
+                "while training it normalises by the running statistics; mode='batch' is the "
+                "core's batch normalisation",
+            ),
+        ),
+        (
+            leaf("running_mean", "mean", _flat),
+            leaf("running_var", "var", _flat),
+            leaf("weight.scale", "weight", _flat, when=_scales),
+            leaf("weight.bias", "bias", _flat, when=_shifts),
+        ),
+        select=_same_rank(spatial + 1),
+        cases=(
+            case(in_size=size, momentum=0.75, epsilon=1e-3),
+            *((case(in_size=size, affine=False), *turned) if spatial == 2 else ()),
+        ),
+        foreign_cases=(case(input_size=5, axis_name="b", mode="batch", input=size),),
+        refusals=(
+            Refused("foreign", other_mode, "mode='ema'.*normalises by the running"),
+            *(several if spatial else (no_shape, *_REFUSED)),
+        ),
+        channels=_channels,
+        note="In mode='batch', with its statistics in an eqx.nn.State; " + _TWO_PASS + ".",
+    )
+
+
+_REFUSED = (
+    Refused("core", case(in_size=5, scale_initializer=None), "a bias and no scale"),
+    Refused("core", case(in_size=5, momentum=1.0), "momentum=1.0"),
+    Refused("core", case(in_size=5, axis_name="batch"), "axis_name='batch'"),
+    Refused("core", case(in_size=5, affine=False, track_running_stats=False), "always keeps"),
+    Refused(
+        "foreign",
+        case(input_size=5, axis_name=("a", "b"), mode="batch", input=(5,)),
+        "which axis is the batch",
+    ),
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    _batch_norm(nn.BatchNorm0d, 0),
+    _batch_norm(nn.BatchNorm1d, 1),
+    _batch_norm(nn.BatchNorm2d, 2),
+    _batch_norm(nn.BatchNorm3d, 3),
+)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Fold:
+    """Variance, and a scale where there is one, become the factor of evaluation."""
+
+    epsilon: float
+    flat: Layout
+    exact: ClassVar[bool] = False
+    linear: ClassVar[bool] = False
+
+    @property
+    def inverse(self) -> Layout:
+        raise Refusal("is folded: a factor does not say which variance it was made of")
+
+    def __call__(self, arrays: Arrays, /) -> Arrays:
+        variance, *scales = self.flat(arrays)
+        library = np if isinstance(variance, np.ndarray) else jnp
+        wide = variance.astype(jnp.promote_types(variance.dtype, jnp.float32))
+        factor = 1 / library.sqrt(wide + np.asarray(self.epsilon, wide.dtype))
+        for scale in scales:
+            factor = factor * scale
+        return (factor.astype(variance.dtype),)
+
+    def shapes(self, shapes: Shapes, /) -> Shapes:
+        return self.flat.shapes(shapes)[:1]
+
+    def spec(self, specs: Specs, /) -> Specs:
+        return self.flat.spec(specs)[:1]
+
+    def __str__(self) -> str:
+        return "scale / sqrt(variance + epsilon)"
+
+
+def _fold(config: Config) -> Layout:
+    return Fold(config["epsilon"], _flat(config))
+
+
+def _tracked(tracks: bool, config: Config) -> None:
+    if not tracks:
+        raise Refusal("it has no running statistics to fold", "use track_running_stats=True")
+    if not jnp.issubdtype(config["running_var.dtype"], jnp.floating):
+        raise Refusal(f"its variance is of {config['running_var.dtype']}", "cast it to float32")
+
+
+def _folded(core: type) -> LayerMap:
+    return LayerMap(
+        core,
+        ScaleAndShift,
+        (
+            Opt("in_size", "channels", _SIZE),
+            Opt("affine", "use_shift", Iso(lambda _, c: _shifts(c), lambda v, _: v, "has a bias")),
+            Given("core", "feature_axis", -1, _first_or_last, "Equinox has the channels first"),
+            Given("core", "track_running_stats", True, _tracked),
+            Only("core", "dtype", None, "cast the model and its input instead"),
+            ignored("core", "epsilon", "part of the factor"),
+            ignored(
+                "core",
+                "momentum axis_name axis_index_groups use_fast_variance",
+                "evaluation does not use them",
+            ),
+        ),
+        (
+            leaf("running_mean", "center", _flat),
+            leaf("running_var weight.scale", "scale", _fold, when=_scales),
+            leaf("running_var", "scale", _fold, when=lambda config: not _scales(config)),
+            leaf("weight.bias", "shift", _flat, when=_shifts),
+        ),
+        channels=_channels,
+        note="The evaluation function alone, where fold_batch_norm=True asks for it.",
+    )
+
+
+FOLDED: tuple[LayerMap, ...] = tuple(map(_folded, (row.core for row in ROWS)))
+"""Rows in place of those above where batch normalisations are folded."""
