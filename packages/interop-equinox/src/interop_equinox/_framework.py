@@ -29,6 +29,7 @@ from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters, same
 
 from ._batch_norm import known_counter, running_statistics, state_names
+from ._mlp import mlp_layers
 from ._pointwise import Pointwise
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._state import (
@@ -100,8 +101,10 @@ class Equinox:
         return id(_inner(node))
 
     def children(self, node: Any) -> Sequence[Any] | None:
-        """The elements of an `eqx.nn.Sequential`."""
+        """The elements of an `eqx.nn.Sequential`, and the layers of an `eqx.nn.MLP`."""
         stack = _bare(node)
+        if type(stack) is eqx.nn.MLP:
+            return mlp_layers(stack, self.rows)
         if type(stack) is not eqx.nn.Sequential:
             return None
         if isinstance(node, Stateful):
@@ -132,10 +135,10 @@ class Equinox:
         config = self.config(node)
         options = {name: config[name] for name in parameters(kind) if name in config}
         made = _abstract(kind, options)
-        fields = [n for n, v in self.config(made).items() if not same(v, config.get(n))]
-        if fields or _held(made).keys() != _held(inner).keys():
-            names = ", ".join(f"{n}={config.get(n)!r}" for n in fields)
-            raise Refusal(f"is not what {kind.__name__} makes: {names}", "make it anew")
+        fields = list(_differences(made, inner, ""))
+        if fields:
+            reason = f"is not what {kind.__name__} makes: {', '.join(fields)}"
+            raise Refusal(reason, "make it anew")
 
     def leaves(self, node: Any) -> Mapping[str, Any]:
         """The arrays by dotted name."""
@@ -225,6 +228,23 @@ def _inner(node: Any) -> Any:
 
 def _held(node: Any) -> dict[str, Any]:
     return vars(node) if hasattr(node, "__dict__") else {}
+
+
+def _differences(made: Any, found: Any, prefix: str) -> Iterator[str]:
+    """Fields of a layer, and of the modules it holds, that are not as its constructor has them."""
+    there, here = _held(made), _held(found)
+    yield from (f"{prefix}{name}" for name in there.keys() ^ here.keys())
+    for name, value in there.items():
+        other = here.get(name)
+        if is_index(value) and is_index(other):
+            continue  # the model's state says what it stands for
+        if isinstance(value, eqx.Module):
+            if type(other) is type(value):
+                yield from _differences(value, other, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}={other!r}"
+        elif not (_is_array(value) or _is_array(other) or same(value, other)):
+            yield f"{prefix}{name}={other!r}"
 
 
 def _places(node: Any, prefix: str) -> Iterator[tuple[str, Hashable]]:

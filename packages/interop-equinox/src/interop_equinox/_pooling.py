@@ -221,10 +221,14 @@ def _adaptive(core: Any, foreign: type) -> LayerMap:
     )
 
 
-ROWS: tuple[LayerMap, ...] = (
+MAXIMA: tuple[LayerMap, ...] = (
     _pool(nn.MaxPool1d, eqx.nn.MaxPool1d, 1),
     _pool(nn.MaxPool2d, eqx.nn.MaxPool2d, 2),
     _pool(nn.MaxPool3d, eqx.nn.MaxPool3d, 3),
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    *MAXIMA,
     _pool(nn.AvgPool1d, eqx.nn.AvgPool1d, 1),
     _pool(nn.AvgPool2d, eqx.nn.AvgPool2d, 2),
     _pool(nn.AvgPool3d, eqx.nn.AvgPool3d, 3),

@@ -1,22 +1,22 @@
 """Rows of the recurrent cells.
 
 A core cell keeps its state; an Equinox cell takes and returns it: ``cell(x, (h, c))``, or
-``cell(x, h)`` where that is all.
+``cell(x, h)`` where that is all. What Equinox's own cells cannot say, companions do.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.errors import Refusal
 from interop_core.layout import Blocks, Layout, Shift, Split, axes, chain
-from interop_core.mapping import HAS, Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
-from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, gru_biases, gru_kernels
+from interop_core.mapping import HAS, Config, Given, LayerMap, Only, Opt, Refused, case, leaf
+from interop_core.recurrent_rows import ROUNDING, gru_biases, gru_kernels
+
+from . import _recurrent_companions
+from ._recurrent_companions import ALONE, name_of_function
 
 _CORE_GATES, _EQUINOX_GATES = "igfo", "ifgo"
 
@@ -25,21 +25,22 @@ def _has_bias(config: Config) -> bool:
     return config["b_init"] is not None
 
 
-def _bias_to(init: Any, config: Config) -> bool:
-    if init is None and config["forget_bias"]:
-        raise Refusal(
-            f"forget_bias={config['forget_bias']} without a bias to hold it",
-            "use forget_bias=0.0 or give the cell a bias",
-        )
-    return init is not None
+def _usual(config: Config) -> bool:
+    """Whether a cell has the functions of Equinox's own."""
+    try:
+        names = [name_of_function(config[key]) for key in ("activation", "gate_activation")]
+    except Refusal:
+        return False
+    return names == ["tanh", "sigmoid"]
 
 
-def _is(name: str, *functions: Any) -> Any:
-    def check(value: Any, _: Config) -> None:
-        if value != name and all(value is not function for function in functions):
-            raise Refusal(f"{value!r} has no counterpart", f"Equinox always uses {name}")
+def _plain_lstm(config: Config) -> bool:
+    # Without a bias there is nothing that the number for the forget gate could be added to.
+    return _usual(config) and (_has_bias(config) or not config["forget_bias"])
 
-    return check
+
+def _plain_gru(config: Config) -> bool:
+    return _usual(config) and config["reset_after"] and config["hidden_bias"]
 
 
 def _kernel(config: Config) -> Layout:
@@ -57,8 +58,8 @@ def _bias(config: Config) -> Layout:
 
 
 _FUNCTIONS = (
-    Given("core", "activation", "tanh", _is("tanh", jnp.tanh, jax.lax.tanh)),
-    Given("core", "gate_activation", "sigmoid", _is("sigmoid", jax.nn.sigmoid, jax.lax.logistic)),
+    Given("core", "activation", "tanh", reason="it is the one of Equinox"),
+    Given("core", "gate_activation", "sigmoid", reason="it is the one of Equinox"),
 )
 _DTYPE = Only("core", "dtype", None, "cast the model and its input instead")
 
@@ -68,7 +69,7 @@ LSTM = LayerMap(
     (
         Opt("num_in", "input_size"),
         Opt("num_out", "hidden_size"),
-        Opt("b_init", "use_bias", Iso(_bias_to, HAS.back, "is used")),
+        Opt("b_init", "use_bias", HAS),
         Given("core", "forget_bias", 0.0, reason="it is added to the bias"),
         *_FUNCTIONS,
         _DTYPE,
@@ -86,12 +87,10 @@ LSTM = LayerMap(
         case(input_size=3, hidden_size=5, input=(3,)),
         case(input_size=3, hidden_size=5, use_bias=False, input=(3,)),
     ),
-    refusals=(
-        Refused("core", case(num_in=3, num_out=5, b_init=None), "forget_bias=1.0"),
-        Refused("core", case(num_in=3, num_out=5, activation="relu"), "'relu'"),
-    ),
+    refusals=(Refused("core", case(num_in=3, num_out=5, dtype=jnp.bfloat16), "cast the model"),),
+    chosen=_plain_lstm,
     transient=("h", "c"),
-    alone="an Equinox cell takes and returns its state, which Sequential does not pass on",
+    alone=ALONE,
     note="The core's state `h`, `c` is an argument of the Equinox cell; call it step by step.",
 )
 
@@ -102,8 +101,8 @@ GRU = LayerMap(
         Opt("num_in", "input_size"),
         Opt("num_out", "hidden_size"),
         Opt("b_init", "use_bias", HAS),
-        Only("core", "hidden_bias", True, "give the cell a bias of zeros there"),
-        RESET_AFTER,
+        Only("core", "hidden_bias", True),
+        Only("core", "reset_after", True),
         *_FUNCTIONS,
         _DTYPE,
     ),
@@ -121,18 +120,12 @@ GRU = LayerMap(
         case(num_in=2, num_out=2, reset_after=True, b_init=None),
     ),
     foreign_cases=(case(input_size=3, hidden_size=2, input=(3,)),),
-    refusals=(
-        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
-        Refused("core", case(num_in=3, num_out=5, reset_after=True, activation="relu"), "'relu'"),
-        Refused(
-            "core", case(num_in=3, num_out=5, reset_after=True, hidden_bias=False), "hidden_bias"
-        ),
-    ),
+    chosen=_plain_gru,
     transient=("h",),
-    alone=LSTM.alone,
+    alone=ALONE,
     tolerance=ROUNDING,
     note="The core's state `h` is an argument of the Equinox cell. The update gate weighs the new "
     "candidate in the core and the old state in Equinox: its weights have the other sign.",
 )
 
-ROWS: tuple[LayerMap, ...] = (LSTM, GRU)
+ROWS: tuple[LayerMap, ...] = (LSTM, GRU, *_recurrent_companions.ROWS)

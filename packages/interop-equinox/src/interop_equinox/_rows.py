@@ -7,7 +7,6 @@ import equinox as eqx
 from interop_core.companion_activation_rows import TWO_INPUTS
 from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.mapping import LayerMap, Unconvertible
-from interop_core.recurrent_rows import core_cells_without
 
 from . import (
     _activation,
@@ -17,6 +16,7 @@ from . import (
     _dropout,
     _embedding,
     _functions,
+    _general,
     _linear,
     _norm,
     _padding,
@@ -35,6 +35,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_embedding.ROWS,
     *_recurrent.ROWS,
     *_pooling.ROWS,
+    *_general.ROWS,
     *_padding.ROWS,
     *_functions.ROWS,
     *_activation.ROWS,
@@ -47,6 +48,7 @@ FOLDED_ROWS: tuple[LayerMap, ...] = (
 """The rows where batch normalisations are folded into what they are in evaluation."""
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
+    *_general.UNCONVERTIBLE,
     Unconvertible(
         ScaleAndShift,
         "a folded batch normalisation has no running statistics to go on training with",
@@ -57,8 +59,4 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *TWO_INPUTS,
     *UNPOOLING,
-    *core_cells_without(
-        simple="Equinox has no plain recurrent cell",
-        minimal="Equinox has no minimal gated unit",
-    ),
 )

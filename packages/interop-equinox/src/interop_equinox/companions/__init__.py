@@ -10,17 +10,23 @@ from ._activation import RReLU, Softmax2d, Threshold, Unflatten
 from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
+from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
 
 __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "GRUCell",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
+    "MGUCell",
     "RReLU",
     "ScaleAndShift",
     "Softmax2d",
     "Threshold",
+    "URLSTMCell",
     "Unflatten",
+    "ValinaRNNCell",
 ]
