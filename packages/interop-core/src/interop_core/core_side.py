@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from . import nn
+from ._in_use import put_in_use
 from ._survey import survey
 from .bridge import Build, skeleton_of
 from .errors import NotAModelError, Problem, Refusal
@@ -114,7 +115,7 @@ class Core:
         with nn.init.abstract():
             layer = target(**used)
             if not leaves(layer).keys() >= set(names):
-                layer.init_state()  # the states of a layer in use
+                put_in_use(layer)
         return skeleton_of(layer, names, lambda _: False)
 
     def stack(self, layers: Sequence[Any]) -> nn.Sequential:

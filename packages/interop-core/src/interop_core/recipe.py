@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._in_use import put_in_use
 from ._recipe import Move, Recipe, Size
 from .bridge import Bridge, Framework
 from .errors import (
@@ -245,7 +246,7 @@ class _Maker:
             with abstract():
                 core = row.core(**{name: options[name] for name in known if name in options})
                 if any(entry.optional for entry in self._held(row, options)):
-                    core.init_state()
+                    put_in_use(core)
                 return core
         except (ValueError, TypeError, AssertionError) as error:
             by_sample = not self.outward and self.example is not None

@@ -1,11 +1,14 @@
-"""The row of dropout."""
+"""Rows of dropout."""
 
 from __future__ import annotations
 
 from flax import linen
 
 from interop_core import nn
+from interop_core.companion_dropout_rows import dropout_companions
 from interop_core.mapping import COMPLEMENT, LayerMap, Opt, case, iso
+
+from . import companions
 
 DIMENSIONS = iso(lambda dims: dims, tuple, "=")
 
@@ -28,4 +31,7 @@ DROPOUT = LayerMap(
     note="The core counts the share that is kept. Each side draws from its own random stream.",
 )
 
-ROWS: tuple[LayerMap, ...] = (DROPOUT,)
+ROWS: tuple[LayerMap, ...] = (
+    DROPOUT,
+    *dropout_companions(companions, state="carry:{}".format),
+)

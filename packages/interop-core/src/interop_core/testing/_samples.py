@@ -282,7 +282,7 @@ class Pair:
                 fresh = self.build_core(self.core_arrays)
                 fresh.init_state(*leading)
             held = leaves(fresh)
-            carry = {name: jnp.zeros(held[name].shape) for name in names}
+            carry = {name: jnp.zeros(held[name].shape, held[name].dtype) for name in names}
             carry = filled(carry, lambda _: False, seed)
         plan = self.plan
         return Call(

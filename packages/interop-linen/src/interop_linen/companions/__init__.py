@@ -4,6 +4,14 @@ They are Linen modules of their own: they import flax and jax alone, and can be 
 conversion. `to_linen` makes them, and `from_linen` reads them.
 """
 
+from ._dropout import (
+    AlphaDropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    DropoutFixed,
+    FeatureAlphaDropout,
+)
 from ._recurrent import (
     GRUCell,
     LSTMCell,
@@ -18,6 +26,12 @@ from ._recurrent import (
 )
 
 __all__ = [
+    "AlphaDropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "DropoutFixed",
+    "FeatureAlphaDropout",
     "GRUCell",
     "LSTMCell",
     "MGUCell",
