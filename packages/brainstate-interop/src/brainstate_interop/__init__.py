@@ -141,22 +141,32 @@ def to_equinox(
     key: Any = None,
     sample_input: Any = None,
     channels: Literal["native", "last"] = "native",
+    stateful: bool = False,
+    fold_batch_norm: bool = False,
 ) -> Any:
     """Convert a core or published model into an Equinox one; see `interop_equinox.to_equinox`."""
     return bridge_module("equinox").to_equinox(
-        core_model(model), key=key, sample_input=sample_input, channels=channels
+        core_model(model),
+        key=key,
+        sample_input=sample_input,
+        channels=channels,
+        stateful=stateful,
+        fold_batch_norm=fold_batch_norm,
     )
 
 
-def from_equinox(model: Any, *, sample_input: Any = None, into: Library = "core") -> Any:
+def from_equinox(
+    model: Any, state: Any = None, *, sample_input: Any = None, into: Library = "core"
+) -> Any:
     """Convert an Equinox model into a core one; see `interop_equinox.from_equinox`.
 
     Args:
         model: the Equinox model.
+        state: its `eqx.nn.State`, where it has batch normalisation.
         sample_input: one unbatched example or its shape.
         into: ``"brainstate"`` for a model of the published package.
     """
-    back = bridge_module("equinox").from_equinox(model, sample_input=sample_input)
+    back = bridge_module("equinox").from_equinox(model, state, sample_input=sample_input)
     return into_library(back, into)
 
 
