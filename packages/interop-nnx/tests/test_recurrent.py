@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from interop_core import UnsupportedStructureError, nn
-from interop_nnx import from_nnx, to_nnx
+from interop_nnx import companions, from_nnx, to_nnx
 
 # Four gates in float32, summed in another order, over a few steps.
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
@@ -101,9 +101,39 @@ def test_states_are_arguments_there() -> None:
     assert len(jax.tree.leaves(nnx.state(to_nnx(cell)))) == 12
 
 
-def test_not_inside_a_stack() -> None:
+def test_a_stack_is_called_as_it_was() -> None:
+    cell = nn.Sequential(nn.LSTMCell(3, 4), nn.Tanh(), nn.MGUCell(4, 2, b_init=None))
+    nn.init_all_states(cell, 2)
+    first, *rest = STEPS
+    cell(first)
+    converted = to_nnx(cell)
+    for x in rest:
+        np.testing.assert_allclose(converted(x), cell(x), **CLOSE)
+    assert len(nnx.to_flat_state(nnx.state(converted, companions.Carry))) == 3
+
+
+def test_a_carry_is_made_and_set_back() -> None:
+    converted = to_nnx(nn.Sequential(nn.GRUCell(3, 4), nn.ReLU()))
+    with pytest.raises(ValueError, match=r"no carry yet: call reset_carry"):
+        converted(STEPS[0])
+    companions.reset_carries(converted, (2,))
+    step = nnx.jit(lambda model, x: model(x))
+    first = step(converted, STEPS[0])
+    assert not np.array_equal(step(converted, STEPS[0]), first)
+    companions.reset_carries(converted, (2,))
+    np.testing.assert_array_equal(step(converted, STEPS[0]), first)
+    with pytest.raises(ValueError, match="leading axes must agree"):
+        converted(STEPS[0, :1])
+
+
+def test_a_companion_runs_over_time() -> None:
+    cell = nn.MGUCell(3, 4)
+    outputs = nnx.RNN(to_nnx(cell), time_major=True, return_carry=False)(STEPS)
+    cell.init_state(2)
+    np.testing.assert_allclose(outputs, jnp.stack([cell(x) for x in STEPS]), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", [nnx.LSTMCell, companions.MGUCell])
+def test_a_cell_that_takes_its_carry_is_not_inside_a_stack(kind: Any) -> None:
     with pytest.raises(UnsupportedStructureError, match=r"layers\[0\] .*takes and returns its"):
-        to_nnx(nn.Sequential(nn.LSTMCell(3, 4)))
-    cell = nnx.LSTMCell(3, 4, rngs=nnx.Rngs(0))
-    with pytest.raises(UnsupportedStructureError, match=r"layers\[0\] .*takes and returns its"):
-        from_nnx(nnx.Sequential(cell))
+        from_nnx(nnx.Sequential(kind(3, 4, rngs=nnx.Rngs(0))))

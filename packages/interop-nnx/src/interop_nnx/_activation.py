@@ -1,4 +1,4 @@
-"""The row of the activation whose slopes are learned."""
+"""Rows of the activations that are modules: with learned slopes, and companions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from interop_core import nn
+from interop_core.companion_activation_rows import activation_companions, unflatten_companion
 from interop_core.mapping import LayerMap, Only, Opt, Refused, case, ignored, leaf
 from interop_core.slopes import START, slope_layout, slope_number
 
+from . import companions
 from ._options import PROMOTE_DTYPE
 
 PRELU = LayerMap(
@@ -34,4 +36,8 @@ PRELU = LayerMap(
     note="NNX casts the slopes to the input's dtype; the core gives what the two promote to.",
 )
 
-ROWS: tuple[LayerMap, ...] = (PRELU,)
+ROWS: tuple[LayerMap, ...] = (
+    PRELU,
+    *activation_companions(companions),
+    unflatten_companion(companions),
+)

@@ -27,6 +27,7 @@ from interop_core.options import REQUIRED, parameters
 
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._variables import arrays_of, holds_modules, is_stock, strays, variables_of
+from .companions import Stateful
 
 IGNORED = frozenset(
     {
@@ -152,7 +153,7 @@ class Nnx:
             return lambda _: function
         known = parameters(target)
         modes = {name: mode for name, mode in EVALUATION.items() if name in known}
-        layer, declared = _abstract(target, {**modes, **options})
+        layer, declared = _abstract(target, {**modes, **options}, names)
         # What is no variable is configuration, as the mask of a convolution is.
         return skeleton_of(layer, names, lambda leaf: id(leaf) not in declared)
 
@@ -195,15 +196,16 @@ def _shape_alone(_: Any, shape: Any, dtype: Any = None, *args: Any, **kwargs: An
     return abstract(shape, dtype)
 
 
-def _abstract(target: Any, options: Config) -> tuple[Any, frozenset[int]]:
+def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any, frozenset[int]]:
     """A layer with shapes for arrays, and which of its leaves are in variables, by `id`.
 
-    A stock layer gets initializers that only say the shape, which spares the tracing of random
-    numbers: most of what `nnx.eval_shape` costs.
+    A layer of NNX or of this package gets initializers that only say the shape, which spares the
+    tracing of random numbers: most of what `nnx.eval_shape` costs. A stateful one gets its carry
+    where ``names`` have it.
     """
     known = parameters(target)
     more: dict[str, Any] = {}
-    stock = is_stock(target)
+    stock = is_stock(target) or is_companion(target)
     if stock:
         more = {n: _shape_alone for n, d in known.items() if n.endswith("_init") and callable(d)}
 
@@ -212,7 +214,10 @@ def _abstract(target: Any, options: Config) -> tuple[Any, frozenset[int]]:
         if known.get("rngs") is REQUIRED:
             # Random streams belong to the trace that they are made in.
             streams = {"rngs": _NoKeys() if stock else nnx.Rngs(0)}
-        return target(**options, **more, **streams)
+        layer = target(**options, **more, **streams)
+        if isinstance(layer, Stateful) and not set(names).isdisjoint(layer.carried):
+            layer.reset_carry()
+        return layer
 
     made: list[Any] = []
 

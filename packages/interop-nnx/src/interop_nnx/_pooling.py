@@ -13,6 +13,10 @@ from typing import Any
 from flax import nnx
 
 from interop_core import nn
+from interop_core.companion_pooling_rows import (
+    adaptive_pooling_companions,
+    lp_pooling_companions,
+)
 from interop_core.errors import Refusal
 from interop_core.mapping import (
     Config,
@@ -25,6 +29,8 @@ from interop_core.mapping import (
     case,
     ignored,
 )
+
+from . import companions
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -186,4 +192,6 @@ ROWS: tuple[LayerMap, ...] = (
     _pool(nn.AvgPool1d, nnx.avg_pool, 1),
     _pool(nn.AvgPool2d, nnx.avg_pool, 2),
     _pool(nn.AvgPool3d, nnx.avg_pool, 3),
+    *lp_pooling_companions(companions),
+    *adaptive_pooling_companions(companions),
 )

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from interop_core import nn
+from interop_core.companion_recurrent_rows import biased
 from interop_core.errors import Refusal
 from interop_core.layout import Blocks, Layout, Shift, Split, chain
 from interop_core.mapping import (
@@ -27,7 +28,14 @@ from interop_core.mapping import (
     leaf,
 )
 from interop_core.options import parameters
-from interop_core.recurrent_rows import RESET_AFTER, ROUNDING, gate, gru_biases, gru_kernels
+from interop_core.recurrent_rows import (
+    RESET_AFTER,
+    ROUNDING,
+    gate,
+    gru_biases,
+    gru_kernels,
+    mirrors,
+)
 
 from ._linear import _elementwise
 from ._options import COMPUTE_DTYPE, PROMOTE_DTYPE
@@ -76,7 +84,10 @@ def _name(function: Callable[..., Any]) -> str | Callable[..., Any]:
     return function
 
 
-_ACTIVATION = iso(_function, _name, "by the function itself")
+ACTIVATION = iso(_function, _name, "by the function itself")
+"""A core activation, by name or function, as the function."""
+
+ALONE = "an NNX cell takes and returns its state, which Sequential does not pass on"
 
 
 def _needs_bias(init: Any, _: Config) -> None:
@@ -90,8 +101,8 @@ def _needs_bias(init: Any, _: Config) -> None:
 _OPTIONS = (
     Opt("num_in", "in_features"),
     Opt("num_out", "hidden_features"),
-    Opt("activation", "activation_fn", _ACTIVATION),
-    Opt("gate_activation", "gate_fn", _ACTIVATION),
+    Opt("activation", "activation_fn", ACTIVATION),
+    Opt("gate_activation", "gate_fn", ACTIVATION),
     Opt("dtype", "dtype", COMPUTE_DTYPE),
     Given("core", "b_init", parameters(nn.LSTMCell)["b_init"], _needs_bias, "always has one"),
     Given("core", "forget_bias", 0.0, reason="it is added to the stored bias on the way out"),
@@ -149,15 +160,15 @@ LSTM = LayerMap(
         case(in_features=3, hidden_features=5, gate_fn=jnp.cos, dtype=jnp.float32, input=(3,)),
     ),
     refusals=(
-        Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
         Refused(
             "foreign",
             case(in_features=3, hidden_features=5, promote_dtype=_elementwise),
             "promote_dtype=.*_elem",
         ),
     ),
+    chosen=biased,
     transient=("h", "c"),
-    alone="an NNX cell takes and returns its state, which Sequential does not pass on",
+    alone=ALONE,
     note="The core's state `h`, `c` is an argument of the NNX cell: `cell((c, h), x)`.",
 )
 
@@ -190,7 +201,7 @@ OPTIMIZED_LSTM = LayerMap(
         ),
     ),
     transient=("h", "c"),
-    alone=LSTM.alone,
+    alone=ALONE,
     exports=False,
     note="Only imported; a core cell becomes an `nnx.LSTMCell`.",
 )
@@ -206,8 +217,8 @@ GRU = LayerMap(
     (
         Opt("num_in", "in_features"),
         Opt("num_out", "hidden_features"),
-        Opt("activation", "activation_fn", _ACTIVATION),
-        Opt("gate_activation", "gate_fn", gate(_ACTIVATION)),
+        Opt("activation", "activation_fn", ACTIVATION),
+        Opt("gate_activation", "gate_fn", gate(ACTIVATION)),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         RESET_AFTER,
         Only(
@@ -236,18 +247,6 @@ GRU = LayerMap(
         case(in_features=3, hidden_features=2, activation_fn=jnp.sin, input=(3,)),
     ),
     refusals=(
-        Refused("core", case(num_in=3, num_out=5), r"reset_after=False .*no U makes"),
-        Refused("core", case(num_in=3, num_out=5, reset_after=True), "hidden_bias=True"),
-        Refused(
-            "core",
-            case(num_in=3, num_out=5, reset_after=True, hidden_bias=False, b_init=None),
-            "b_init=None",
-        ),
-        Refused(
-            "core",
-            case(num_in=3, num_out=5, reset_after=True, hidden_bias=False, gate_activation="tanh"),
-            "'tanh' is not known to be 1 - itself",
-        ),
         Refused(
             "foreign",
             case(in_features=3, hidden_features=5, gate_fn=jnp.cos),
@@ -259,8 +258,14 @@ GRU = LayerMap(
             "promote_dtype=.*_elem",
         ),
     ),
+    chosen=lambda config: (
+        biased(config)
+        and config["reset_after"]
+        and not config["hidden_bias"]
+        and mirrors(config["gate_activation"])
+    ),
     transient=("h",),
-    alone=LSTM.alone,
+    alone=ALONE,
     tolerance=ROUNDING,
     note="The core's state `h` is an argument of the NNX cell: `cell(h, x)`. The update gate "
     "weighs the new candidate in the core and the old state in NNX: its weights have the other "
@@ -273,7 +278,7 @@ SIMPLE = LayerMap(
     (
         Opt("num_in", "in_features"),
         Opt("num_out", "hidden_features"),
-        Opt("activation", "activation_fn", _ACTIVATION),
+        Opt("activation", "activation_fn", ACTIVATION),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Only("foreign", "residual", False, "the core adds no old state to the product"),
         _always_biased(nn.ValinaRNNCell),
@@ -293,7 +298,6 @@ SIMPLE = LayerMap(
     ),
     foreign_cases=(case(in_features=3, hidden_features=2, input=(3,)),),
     refusals=(
-        Refused("core", case(num_in=3, num_out=5, b_init=None), "b_init=None"),
         Refused("foreign", case(in_features=3, hidden_features=3, residual=True), "residual=True"),
         Refused(
             "foreign",
@@ -301,8 +305,9 @@ SIMPLE = LayerMap(
             "promote_dtype=.*_elem",
         ),
     ),
+    chosen=biased,
     transient=("h",),
-    alone=LSTM.alone,
+    alone=ALONE,
     note="The core's state `h` is an argument of the NNX cell: `cell(h, x)`.",
 )
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from flax import nnx
 
+from interop_core.companion_activation_rows import TWO_INPUTS
+from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.function_rows import (
-    COUNTING_BATCHES,
-    WITHOUT_ROW,
     activation_rows,
     flatten_row,
     move_axis_row,
 )
 from interop_core.mapping import LayerMap, Unconvertible
-from interop_core.recurrent_rows import core_cells_without
 
 from . import (
     _activation,
@@ -23,8 +22,10 @@ from . import (
     _embedding,
     _linear,
     _norm,
+    _padding,
     _pooling,
     _recurrent,
+    _recurrent_companions,
 )
 
 ROWS: tuple[LayerMap, ...] = (
@@ -35,8 +36,11 @@ ROWS: tuple[LayerMap, ...] = (
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
+    *_recurrent_companions.STATEFUL,  # the first that is chosen is taken
     *_recurrent.ROWS,
+    *_recurrent_companions.WITH_CARRY,
     *_pooling.ROWS,
+    *_padding.ROWS,
     *activation_rows(),
     *_activation.ROWS,
     flatten_row(),
@@ -65,8 +69,7 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 """Layers of NNX that are known and have no counterpart."""
 
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
-    *WITHOUT_ROW,
-    *COUNTING_BATCHES,
-    *core_cells_without(minimal="NNX has no minimal gated unit"),
+    *TWO_INPUTS,
+    *UNPOOLING,
 )
 """Layers of the core that are known and have none in NNX."""

@@ -15,7 +15,10 @@ import numpy as np
 from flax import nnx
 
 from interop_core.errors import ConversionError, Refusal
+from interop_core.functions import is_companion
 from interop_core.options import parameters, same
+
+from .companions import Carry
 
 INHERITED = frozenset({"dtype", "promote_dtype"})
 """Options that a stock layer hands down to the dense layers inside it."""
@@ -167,7 +170,8 @@ def _plain_metadata() -> frozenset[str]:
 def _value_of(variable: Any, name: str, layer: Any) -> Any:
     """The very array in a variable, or why it may not be taken."""
     kind = variable.var_type
-    if kind is not nnx.Param and kind is not nnx.BatchStat:
+    carried = name in getattr(type(layer), "carried", ()) and is_companion(type(layer))
+    if kind is not nnx.Param and kind is not nnx.BatchStat and not (carried and kind is Carry):
         advice = (
             "take it out with nnx.pop(model, nnx.Intermediate)"
             if issubclass(kind, nnx.Intermediate)
@@ -186,8 +190,9 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
                 f"take it off first: variable.del_metadata({next(iter(lost))!r})",
                 ConversionError,
             )
-    wanted = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
-    if kind is not wanted and is_stock(type(layer)):
+    wanted: type = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
+    wanted = Carry if carried else wanted
+    if kind is not wanted and (is_stock(type(layer)) or is_companion(type(layer))):
         return Refusal(
             f"{name} is an nnx.{kind.__name__}, where the layer has an nnx.{wanted.__name__}",
             "hold it in that",

@@ -15,6 +15,7 @@ from interop_core.options import parameters
 from interop_core.testing import Call, Harness, Outcome
 
 from . import BRIDGE, from_nnx, to_nnx
+from .companions import Stateful
 
 
 class NnxHarness(Harness):
@@ -38,6 +39,12 @@ class NnxHarness(Harness):
             copy.eval()
         if not call.carry:
             return Outcome(copy(call.x), {}, copy)
+        if isinstance(copy, Stateful):
+            copy.reset_carry(call.x.shape[: call.leading])
+            for name, array in call.carry.items():
+                getattr(copy, name).set_value(array)
+            y = copy(call.x)
+            return Outcome(y, {n: getattr(copy, n).get_value() for n in call.carry}, copy)
         if "c" not in call.carry:
             h, y = copy(call.carry["h"], call.x)
             return Outcome(y, {"h": h}, copy)
