@@ -6,6 +6,7 @@ the engine; no test library.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -52,38 +53,74 @@ def _compare_outcomes(pair: Pair, found: Outcome, expected: Outcome, what: str) 
         _compare(pair, found.carry[name], array, f"{what}: {name}")
 
 
+def _parts(outcome: Outcome) -> tuple[Any, dict[str, Any]]:
+    return outcome.y, dict(outcome.carry)
+
+
 def forward_agrees(pair: Pair) -> None:
-    """Both layers give the same for a batch, and so does the layer that came back."""
+    """Both layers give the same for a batch, and so does the layer that came back.
+
+    The first case of a row runs operation by operation, as people call a layer that they look at.
+    The others are one program: it compiles faster than each of its operations.
+    """
     call = pair.call()
-    expected = pair.call_core(call)
-    _compare_outcomes(pair, pair.call_foreign(call), expected, "framework")
-    back = pair.import_(pair.foreign)
-    if not pair.turned:
-        _compare_outcomes(pair, pair.call_core(call, back), expected, "core to framework to core")
+
+    def core(here: Arrays, _: Arrays, x: Any) -> tuple[Any, Any]:
+        made = pair.build_core({**pair.core_arrays, **here})
+        return _parts(call_core(made, replace(call, x=x)))
+
+    def foreign(_: Arrays, there: Arrays, x: Any) -> tuple[Any, Any]:
+        made = pair.build_foreign({**pair.foreign_arrays, **there})
+        return _parts(pair.harness.call(made, replace(call, x=x)))
+
+    def back(_: Arrays, there: Arrays, x: Any) -> tuple[Any, Any]:
+        made = pair.import_(pair.build_foreign({**pair.foreign_arrays, **there}))
+        return _parts(call_core(made, replace(call, x=x)))
+
+    if pair.sample.case in (pair.row.cases or pair.row.foreign_cases)[:1]:
+        outcomes = [_parts(pair.call_core(call)), _parts(pair.call_foreign(call))]
+        if not pair.turned:
+            outcomes.append(_parts(pair.call_core(call, pair.import_(pair.foreign))))
+    else:
+        functions = (core, foreign) if pair.turned else (core, foreign, back)
+        outcomes = _compiled(*functions)(*_floats(pair), call.x)
+    expected, *found = (Outcome(*outcome) for outcome in outcomes)
+    for what, outcome in zip(("framework", "core to framework to core"), found, strict=False):
+        _compare_outcomes(pair, outcome, expected, what)
+
+
+def _compiled(*functions: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """One program that calls several functions on the same arguments."""
+    program: Callable[..., list[Any]] = jax.jit(lambda *given: [f(*given) for f in functions])
+    return program
+
+
+def _floats(pair: Pair) -> tuple[Arrays, Arrays]:
+    """The numbers of both layers; integers say where something is, and stay known to a trace."""
+    return _floating(pair.core_arrays), _floating(pair.foreign_arrays)
 
 
 def forward_agrees_without_batch(pair: Pair) -> None:
     """Both layers give the same for one example, where both take one as they take it in a batch."""
     batch = pair.call()
-    of_first = pair.call_core(batch)
     carry = {name: array[0] for name, array in batch.carry.items()}
-    call = replace(batch, x=batch.x[0], leading=0, carry=carry)
+    call = replace(batch, leading=0, carry=carry)
+
+    def among(x: Any) -> Any:
+        return pair.call_core(replace(batch, x=x)).y
 
     def core(x: Any) -> tuple[Any, Any]:
-        outcome = pair.call_core(replace(call, x=x))
-        return outcome.y, dict(outcome.carry)
+        return _parts(pair.call_core(replace(call, x=x[0])))
 
     def foreign(x: Any) -> tuple[Any, Any]:
-        outcome = pair.call_foreign(replace(call, x=x))
-        return outcome.y, dict(outcome.carry)
+        return _parts(pair.call_foreign(replace(call, x=x[0])))
 
     try:
-        # One program compiles faster than each of its operations on a shape of its own.
-        expected, found = jax.jit(core)(call.x), jax.jit(foreign)(call.x)
+        of_first, expected, found = _compiled(among, core, foreign)(batch.x)
     except _CANNOT:
         return
-    alone, among = jnp.asarray(expected[0]), jnp.asarray(of_first.y)
-    if alone.shape != among.shape[1:] or not np.allclose(alone, among[0], 1e-4, 1e-4):
+    alone = jnp.asarray(expected[0])
+    if alone.shape != of_first.shape[1:] or not np.allclose(alone, of_first[0], 1e-4, 1e-4):
         return  # the core takes the first axis for the batch's, whatever comes
     _compare_outcomes(pair, Outcome(*found), Outcome(*expected), "one example")
 
@@ -91,7 +128,8 @@ def forward_agrees_without_batch(pair: Pair) -> None:
 def gradients_agree(pair: Pair) -> None:
     """Gradients by input and by parameters agree; the parameters' go through the layouts."""
     call = pair.call()
-    weight = np.random.default_rng(2).normal(size=pair.call_core(call).y.shape)
+    output = jax.eval_shape(lambda x: pair.call_core(replace(call, x=x)).y, call.x)
+    weight = np.random.default_rng(2).normal(size=output.shape)
     differentiable = jnp.issubdtype(call.x.dtype, jnp.floating)
 
     def core(arrays: Arrays, x: Any) -> Any:
@@ -103,8 +141,10 @@ def gradients_agree(pair: Pair) -> None:
         return jnp.sum(pair.harness.call(made, replace(call, x=x)).y * weight)
 
     inputs = (0, 1) if differentiable else 0
-    here = jax.jit(jax.grad(core, inputs))(_floating(pair.core_arrays), call.x)
-    there = jax.jit(jax.grad(foreign, inputs))(_floating(pair.foreign_arrays), call.x)
+    here, there = _compiled(
+        lambda here, _, x: jax.grad(core, inputs)(here, x),
+        lambda _, there, x: jax.grad(foreign, inputs)(there, x),
+    )(*_floats(pair), call.x)
     if differentiable:
         (here, here_x), (there, there_x) = here, there
         _compare(pair, there_x, here_x, "gradient by the input")
