@@ -1,12 +1,15 @@
-"""The row of the activation whose slopes are learned."""
+"""Rows of the activations that are modules: with learned slopes, and companions."""
 
 from __future__ import annotations
 
 from flax import linen
 
 from interop_core import nn
+from interop_core.companion_activation_rows import activation_companions, unflatten_companion
 from interop_core.mapping import LayerMap, Opt, Refused, case, leaf
 from interop_core.slopes import START, slope_layout, slope_number
+
+from . import companions
 
 PRELU = LayerMap(
     nn.PReLU,
@@ -25,4 +28,8 @@ PRELU = LayerMap(
     note="Linen casts the slopes to the input's dtype; the core gives what the two promote to.",
 )
 
-ROWS: tuple[LayerMap, ...] = (PRELU,)
+ROWS: tuple[LayerMap, ...] = (
+    PRELU,
+    *activation_companions(companions),
+    unflatten_companion(companions),
+)

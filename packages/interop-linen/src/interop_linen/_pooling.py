@@ -1,4 +1,4 @@
-"""Rows of pooling: plain functions in Linen, partially applied."""
+"""Rows of pooling: plain functions in Linen, partially applied, and companions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 from flax import linen
 
 from interop_core import nn
+from interop_core.companion_pooling_rows import (
+    adaptive_pooling_companions,
+    lp_pooling_companions,
+)
 from interop_core.errors import Refusal
 from interop_core.mapping import (
     Config,
@@ -19,6 +23,8 @@ from interop_core.mapping import (
     case,
     ignored,
 )
+
+from . import companions
 
 SIZE = ignored("core", "in_size", "a declared size, which the window does not depend on")
 
@@ -128,4 +134,6 @@ ROWS: tuple[LayerMap, ...] = (
     _pool(nn.AvgPool1d, linen.avg_pool, 1, COUNTED),
     _pool(nn.AvgPool2d, linen.avg_pool, 2, COUNTED),
     _pool(nn.AvgPool3d, linen.avg_pool, 3, COUNTED),
+    *lp_pooling_companions(companions),
+    *adaptive_pooling_companions(companions),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from flax import linen
 from flax.linen.pooling import min_pool
 
+from interop_core.companion_activation_rows import TWO_INPUTS
+from interop_core.companion_padding_rows import padding_companions
+from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.function_rows import (
-    COUNTING_BATCHES,
-    WITHOUT_ROW,
     activation_rows,
     flatten_row,
     move_axis_row,
@@ -16,6 +17,7 @@ from interop_core.mapping import LayerMap, Unconvertible
 
 from . import (
     _activation,
+    _attention,
     _batch_norm,
     _conv,
     _conv_transpose,
@@ -25,6 +27,7 @@ from . import (
     _norm,
     _pooling,
     _recurrent,
+    companions,
 )
 
 ROWS: tuple[LayerMap, ...] = (
@@ -35,10 +38,12 @@ ROWS: tuple[LayerMap, ...] = (
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
+    *_attention.ROWS,
     *_recurrent.ROWS,
     *activation_rows(),
     *_activation.ROWS,
     *_pooling.ROWS,
+    *padding_companions(companions),
     flatten_row(),
     move_axis_row(),
 )
@@ -52,6 +57,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
-    *WITHOUT_ROW,
-    *COUNTING_BATCHES,
+    *TWO_INPUTS,
+    *UNPOOLING,
 )

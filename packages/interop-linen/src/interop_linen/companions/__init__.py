@@ -4,6 +4,12 @@ They are Linen modules of their own: they import flax and jax alone, and can be 
 conversion. `to_linen` makes them, and `from_linen` reads them.
 """
 
+from ._activation import (
+    RReLU,
+    Softmax2d,
+    Threshold,
+    Unflatten,
+)
 from ._dropout import (
     AlphaDropout,
     Dropout1d,
@@ -11,6 +17,34 @@ from ._dropout import (
     Dropout3d,
     DropoutFixed,
     FeatureAlphaDropout,
+)
+from ._padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
+from ._pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
 )
 from ._recurrent import (
     GRUCell,
@@ -26,20 +60,48 @@ from ._recurrent import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AlphaDropout",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
     "DropoutFixed",
     "FeatureAlphaDropout",
     "GRUCell",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "MGUCell",
+    "RReLU",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "Softmax2d",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",
     "StatefulURLSTMCell",
     "StatefulValinaRNNCell",
+    "Threshold",
     "URLSTMCell",
+    "Unflatten",
     "ValinaRNNCell",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
 ]
