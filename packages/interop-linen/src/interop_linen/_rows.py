@@ -17,7 +17,6 @@ from interop_core.mapping import LayerMap, Unconvertible
 
 from . import (
     _activation,
-    _attention,
     _batch_norm,
     _conv,
     _conv_transpose,
@@ -38,7 +37,6 @@ ROWS: tuple[LayerMap, ...] = (
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
-    *_attention.ROWS,
     *_recurrent.ROWS,
     *activation_rows(),
     *_activation.ROWS,
