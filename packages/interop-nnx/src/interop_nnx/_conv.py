@@ -91,7 +91,7 @@ def _core_pads(config: Config) -> Pads:
     return tuple(pads)
 
 
-def _padding_of(config: Config) -> str | Pads | None:
+def padding_of(config: Config) -> str | Pads | None:
     """The one option that says padding and padding mode of a core layer; ``None`` if none does."""
     mode = config["padding_mode"]
     if mode == "ZEROS":
@@ -105,7 +105,7 @@ def _padding_of(config: Config) -> str | Pads | None:
 
 
 def _mode_to(mode: str, config: Config) -> str | Pads:
-    padding = _padding_of(config)
+    padding = padding_of(config)
     if padding is not None:
         return padding
     if mode not in _AROUND:
@@ -237,7 +237,7 @@ def _conv(core: type, rank: int) -> LayerMap:
                 "padding",
                 "padding",
                 Iso(
-                    lambda padding, c: padding if _padding_of(c) is None else _padding_of(c),
+                    lambda padding, c: padding if padding_of(c) is None else padding_of(c),
                     _padding_back,
                     "by name or in pairs",
                 ),
@@ -277,14 +277,6 @@ def _conv(core: type, rank: int) -> LayerMap:
         ),
         refusals=(
             Refused("core", to_core(channel_first=True), "channel_first=True"),
-            Refused(
-                "core", to_core(padding=1, padding_mode="REPLICATE"), "padding_mode='REPLICATE'"
-            ),
-            Refused(
-                "core",
-                to_core(padding=2, padding_mode="CIRCULAR"),
-                r"padding_mode='CIRCULAR' with padding=\(\(2, 2\)",
-            ),
             Refused("foreign", to_nnx(padding="SAME", input_dilation=2), "input_dilation=2"),
             Refused("foreign", to_nnx(padding="CIRCULAR", input_dilation=2), "input_dilation=2"),
             Refused("foreign", to_nnx(padding="EVERYWHERE"), "padding='EVERYWHERE'"),

@@ -45,6 +45,11 @@ IGNORED = frozenset(
         "scale_metadata",
         "embedding_metadata",
         "recurrent_kernel_metadata",
+        "gain_init",
+        "a_initializer",
+        "b_initializer",
+        "a_metadata",
+        "b_metadata",
     }
 )
 """Parameters of any layer that say how it starts; its arrays say what became of that."""
@@ -207,7 +212,11 @@ def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any
     more: dict[str, Any] = {}
     stock = is_stock(target) or is_companion(target)
     if stock:
-        more = {n: _shape_alone for n, d in known.items() if n.endswith("_init") and callable(d)}
+        more = {
+            n: _shape_alone
+            for n, d in known.items()
+            if n.endswith(("_init", "_initializer")) and callable(d)
+        }
 
     def make() -> Any:
         streams = {}

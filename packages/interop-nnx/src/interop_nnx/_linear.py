@@ -1,4 +1,4 @@
-"""Rows of the layers with one dense kernel."""
+"""Rows of the layers with one dense kernel: of NNX itself, and companions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import jax.numpy as jnp
 from flax import nnx
 
 from interop_core import nn
+from interop_core.companion_linear_rows import (
+    Words,
+    connection_companions,
+    linear_companions,
+    masked_linear,
+)
+from interop_core.errors import ConversionError
 from interop_core.mapping import (
     FEATURES,
     HAS,
     OUT_FEATURES,
     Config,
+    Iso,
     LayerMap,
     Only,
     Opt,
     Refused,
     case,
+    ignored,
     leaf,
 )
 
+from . import companions
 from ._options import COMPUTE_DTYPE, DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
 
 
@@ -62,8 +72,6 @@ LINEAR = LayerMap(
         case(in_features=3, out_features=4, dtype=jnp.bfloat16, input=(3,)),
     ),
     refusals=(
-        Refused("core", case(in_size=3, out_size=4, w_mask=jnp.ones((3, 4))), "w_mask="),
-        Refused("core", case(in_size=3, out_size=4, w_mask=0.5), "w_mask=0.5"),
         Refused(
             "foreign",
             case(in_features=3, out_features=4, dot_general=_elementwise, input=(3,)),
@@ -82,4 +90,52 @@ LINEAR = LayerMap(
     ),
 )
 
-ROWS: tuple[LayerMap, ...] = (LINEAR,)
+_RANK = Iso(lambda rank, _: rank, lambda _, config: config["lora_a.shape"][-1], "read off lora_a")
+
+LORA = LayerMap(
+    nn.LoRA,
+    nnx.LoRA,
+    (
+        Opt("in_features", "in_features"),
+        Opt("lora_rank", "lora_rank", _RANK),
+        Opt("out_features", "out_features"),
+        ignored("core", "in_size", "a declared size, which the data has anyway"),
+        ignored("core", "kernel_init", "the matrices themselves are converted"),
+        Only("core", "base_module", None, "convert the base module and the product one by one"),
+        Only("foreign", "base_module", None, "convert the base module and the product one by one"),
+        Only("foreign", "dtype", None, "cast the model and its input instead"),
+        Only("foreign", "lora_param_type", nnx.LoRAParam, "use nnx.LoRAParam"),
+        PROMOTE_DTYPE,
+    ),
+    (leaf("weight.lora_a", "lora_a"), leaf("weight.lora_b", "lora_b")),
+    cases=(case(in_features=3, lora_rank=2, out_features=4),),
+    refusals=(
+        Refused(
+            "core",
+            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.sin, input=(3,)),
+            "base_module=.*sin",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, lora_rank=2, out_features=4, dtype=jnp.float32, input=(3,)),
+            "dtype=",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, lora_rank=2, out_features=4, lora_param_type=nnx.Param, input=(3,)),
+            "lora_a is an nnx.Param",
+            ConversionError,
+        ),
+    ),
+    note="The product alone.",
+)
+
+_WORDS = Words()
+
+ROWS: tuple[LayerMap, ...] = (
+    masked_linear(companions, _WORDS),  # the first that is chosen is taken
+    LINEAR,
+    *linear_companions(companions, _WORDS),
+    *connection_companions(companions, _WORDS),
+    LORA,
+)

@@ -17,6 +17,7 @@ from . import (
     _activation,
     _batch_norm,
     _conv,
+    _conv_companions,
     _conv_transpose,
     _dropout,
     _embedding,
@@ -30,6 +31,7 @@ from . import (
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_conv_companions.ROWS,  # the first that is chosen is taken
     *_conv.ROWS,
     *_conv_transpose.ROWS,
     *_batch_norm.ROWS,
@@ -56,7 +58,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
     Unconvertible(nnx.MultiHeadAttention, _NO_CORE),
-    Unconvertible(nnx.LoRA, _NO_CORE),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
     Unconvertible(nnx.Bidirectional, "it runs two cells over a sequence", "convert its cells"),

@@ -30,6 +30,10 @@ STATISTICS = {nnx.BatchNorm: frozenset({"mean", "var"})}
 """Which arrays of a stock layer are running statistics; every other is a parameter."""
 
 
+PARAMETERS: dict[type, type] = {nnx.LoRA: nnx.LoRAParam}
+"""The type of a stock layer's parameters where it is not `nnx.Param`."""
+
+
 class Kind(Enum):
     """What an attribute's value is."""
 
@@ -171,7 +175,8 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
     """The very array in a variable, or why it may not be taken."""
     kind = variable.var_type
     carried = name in getattr(type(layer), "carried", ()) and is_companion(type(layer))
-    if kind is not nnx.Param and kind is not nnx.BatchStat and not (carried and kind is Carry):
+    special = Carry if carried else PARAMETERS.get(type(layer))
+    if kind is not nnx.Param and kind is not nnx.BatchStat and kind is not special:
         advice = (
             "take it out with nnx.pop(model, nnx.Intermediate)"
             if issubclass(kind, nnx.Intermediate)
@@ -191,7 +196,7 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
                 ConversionError,
             )
     wanted: type = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
-    wanted = Carry if carried else wanted
+    wanted = special or wanted
     if kind is not wanted and (is_stock(type(layer)) or is_companion(type(layer))):
         return Refusal(
             f"{name} is an nnx.{kind.__name__}, where the layer has an nnx.{wanted.__name__}",
