@@ -13,7 +13,7 @@ from .bridge import Bridge
 from .convert import plan_from, plan_to
 from .core_side import not_a_model
 from .discovery import MIRRORS, bridge_module, find_bridge, installed_bridges
-from .errors import NotAModelError, Problem, UnknownFrameworkError
+from .errors import InteropError, NotAModelError, Problem, UnknownFrameworkError
 from .explain import Explanation
 from .registry import convertible
 
@@ -116,11 +116,15 @@ def into_library(model: Any, library: str) -> Any:
 
 def _bridge_of(model: Any) -> tuple[Bridge, Any]:
     """The bridge that a framework's model belongs to, and the model as a node of it."""
+    misfit: InteropError | None = None
     for bridge in installed_bridges().values():
         try:
             node = bridge.adopt(model)
             bridge.check(node)
         except NotAModelError:
             continue
+        except InteropError as error:  # a pair of which another framework's may be made
+            misfit = misfit or error
+            continue
         return bridge, node
-    raise not_a_model(model, f"{nn.__name__}, Flax or Equinox")
+    raise misfit or not_a_model(model, f"{nn.__name__}, Flax or Equinox")

@@ -95,7 +95,7 @@ def _evaluated(value: Any, counter: Any, momentum: Any) -> Any:
             'map with jax.vmap(model, axis_name="batch", in_axes=(0, None), out_axes=(0, None))',
             ConversionError,
         )
-    divisor = jnp.where(counter == 0, 1, 1 - momentum**counter)
+    divisor: Any = jnp.where(counter == 0, 1, 1 - momentum**counter)
     if not isinstance(divisor, jax.core.Tracer) and float(divisor) == 1:
         return value
     if not jnp.issubdtype(value.dtype, jnp.inexact):

@@ -17,7 +17,7 @@ import numpy as np
 
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
-from interop_core.errors import Refusal
+from interop_core.errors import Problem, Refusal, UnsupportedStructureError, raise_problems
 from interop_core.functions import (
     class_title,
     function_of,
@@ -197,6 +197,9 @@ class Equinox:
     def adopt(self, layer: Any) -> Any:
         """The layer, or the pair of layer and state, as one node."""
         if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], eqx.Module):
+            if not self._stateful:
+                reason = "a registered mapping gave a layer with an eqx.nn.State"
+                raise_problems([Problem((), "", UnsupportedStructureError, reason, _WITH_STATE)])
             return Stateful(*layer)
         return layer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -67,7 +67,7 @@ def check_state(node: Stateful) -> None:
         _raise(ConversionError, reason, "pass state.substate(model)")
 
 
-def _raise(error: Any, reason: str, advice: str) -> None:
+def _raise(error: Any, reason: str, advice: str) -> NoReturn:
     raise error(problems=[Problem((), "eqx.nn.State", error, reason, advice)])
 
 
