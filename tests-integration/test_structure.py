@@ -174,6 +174,27 @@ def test_a_bridge_knows_its_own_framework_only(package: str, own: set[str]) -> N
         assert not {name for name in names if name.startswith(other)}
 
 
+def test_companions_run_without_the_core() -> None:
+    # They stay in a user's model when our packages are gone.
+    for package, framework in (
+        ("interop_nnx", "flax"),
+        ("interop_linen", "flax"),
+        ("interop_equinox", "equinox"),
+    ):
+        files = sorted((SOURCES[package] / "companions").glob("*.py"))
+        assert files
+        for file in files:
+            heads = {name.split(".")[0] for name in imports_of(file)}
+            strangers = heads - {*sys.stdlib_module_names, *ALLOWED, framework, package}
+            assert not strangers, f"{file.name} imports {sorted(strangers)}"
+            above = {
+                name
+                for name in imports_of(file)
+                if name.startswith(package) and not name.startswith(f"{package}.companions")
+            }
+            assert not above, f"{file.name} imports {sorted(above)}"
+
+
 def test_the_bridges_name_their_files_alike() -> None:
     # Who knows one bridge knows them all: families of rows have the same names, and a file may be
     # absent where there is no row. What only one framework needs has a file of its own.

@@ -12,6 +12,7 @@ from interop_core.function_rows import (
     move_axis_row,
 )
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
@@ -72,5 +73,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *TWO_INPUTS,
     *UNPOOLING,
+    *WITHOUT_COUNTERPART,
 )
 """Layers of the core that are known and have none in NNX."""
