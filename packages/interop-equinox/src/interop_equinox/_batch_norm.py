@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -85,7 +86,7 @@ def running_statistics(layer: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _evaluated(value: Any, counter: Any, momentum: Any) -> Any:
-    if isinstance(value, jax.ShapeDtypeStruct):
+    if isinstance(value, jax.ShapeDtypeStruct) or not isinstance(momentum, Real):
         return value
     if isinstance(counter, jax.ShapeDtypeStruct):
         raise Refusal("its batch_counter is abstract, and its statistics are not", "pass both")
