@@ -33,6 +33,7 @@ from interop_core import (
     UnsupportedLayerError,
     UnsupportedStructureError,
     VariablesError,
+    VerificationError,
     environ,
     explain,
     nn,
@@ -88,6 +89,7 @@ __all__ = [
     "UnsupportedLayerError",
     "UnsupportedStructureError",
     "VariablesError",
+    "VerificationError",
 ]
 
 

@@ -17,6 +17,7 @@ from .errors import (
     UnsupportedLayerError,
     UnsupportedStructureError,
     VariablesError,
+    VerificationError,
 )
 from .explain import Explanation
 from .mapping import Context, LayerMap, LayerMapping
@@ -66,4 +67,5 @@ __all__ = [
     "UnsupportedLayerError",
     "UnsupportedStructureError",
     "VariablesError",
+    "VerificationError",
 ]

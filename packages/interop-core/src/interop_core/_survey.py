@@ -12,7 +12,6 @@ from .graph import (
     TUPLE,
     Node,
     configuration,
-    leaves,
     named_states,
     spread,
 )
@@ -95,6 +94,16 @@ def survey(module: Any) -> Survey:
     return arrays, (layout, *values), held
 
 
+def is_flat(key: tuple[Any, ...]) -> bool:
+    """Whether the layer of a key that `survey` gave holds states and plain configuration alone."""
+    return bool(key) and key[0].__class__ is _Layout
+
+
 def _by_parts(module: Any) -> Survey:
     """The same of a layer that holds layers."""
-    return leaves(module), tuple(configuration(module).values()), named_states(module)
+    held = named_states(module)
+    arrays: dict[str, Any] = {}
+    for name, state in held:
+        spread(state.value, name, arrays)
+    types = [state.__class__ for _, state in held]
+    return arrays, (*configuration(module).values(), *types), held

@@ -5,16 +5,18 @@ Imports `plan` and what it stands on; bridges call the two functions here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from .bridge import Bridge
-from .core_side import CORE
+from .bridge import Bridge, Framework
+from .calling import Running
+from .core_side import CORE, TRANSFORMED
 from .errors import (
     ConversionError,
     MissingShapeError,
     Problem,
     Refusal,
+    UnsupportedStructureError,
     raise_problems,
 )
 from .layout import IDENTITY, carry
@@ -22,14 +24,20 @@ from .plan import Node, Plan, make_plan
 
 
 def plan_to(
-    bridge: Bridge, model: Any, *, sample_input: Any = None, channels: str = "native"
+    bridge: Bridge,
+    model: Any,
+    *,
+    sample_input: Any = None,
+    channels: str = "native",
+    apply_transforms: bool = False,
 ) -> Plan:
     """Plan the way of a core model into the bridge's framework; see `make_plan`."""
     CORE.check(model)
     if channels not in ("native", "last"):
         raise ValueError(f"channels is 'native' or 'last', not {channels!r}")
     example = example_shape(sample_input)
-    return make_plan(model, CORE, bridge, bridge, example=example, channels=channels)
+    source = TRANSFORMED if apply_transforms else CORE
+    return make_plan(model, source, bridge, bridge, example=example, channels=channels)
 
 
 def plan_from(bridge: Bridge, model: Any, *, sample_input: Any = None) -> Plan:
@@ -67,8 +75,12 @@ def example_shape(sample_input: Any) -> tuple[int, ...] | None:
     raise MissingShapeError(problems=[problem])
 
 
-def execute(plan: Plan) -> Any:
+def execute(plan: Plan, *, copy: bool = False) -> Any:
     """Build the target model of a plan.
+
+    Args:
+        plan: the plan.
+        copy: whether every array of the result is one of its own.
 
     Returns:
         A node of the target side.
@@ -77,40 +89,73 @@ def execute(plan: Plan) -> Any:
         InteropError: every problem of the plan in one error, before any array is touched.
     """
     raise_problems(plan.problems)
-    return _Execution(plan).build(plan.root)
+    return Execution(plan, copy=copy).build(plan.root)
 
 
-class _Execution:
-    """One run of a plan; remembers what it built, so that a tied layer stays one."""
+class Execution:
+    """One run of a plan; remembers what it built, so that a tied layer stays one.
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    Args:
+        plan: the plan, without problems.
+        copy: whether every array of the result is one of its own.
+    """
+
+    def __init__(self, plan: Plan, *, copy: bool = False) -> None:
+        self.plan = plan
         self._built: dict[Hashable, Any] = {}
+        self._finish = running(plan.target).duplicate if copy else None
 
     def build(self, node: Node) -> Any:
+        """The target's layer or stack for one place of the plan; the same one when asked again."""
         built = self._built.get(id(node.first or node))
         if built is None:
             built = self._stack(node) if node.children is not None else self._layer(node)
             self._built[id(node.first or node)] = built
-        return self._plan.bridge.lift(built, node.axes) if node.axes else built
+        return self.plan.bridge.lift(built, node.axes) if node.axes else built
 
     def _stack(self, node: Node) -> Any:
         assert node.children is not None
-        return self._plan.target.stack(
+        return self.plan.target.stack(
             [self.build(child) for child in node.children if not child.absorbed]
         )
 
     def _layer(self, node: Node) -> Any:
-        recipe = node.recipe
-        assert recipe is not None
-        arrays: list[Any] = []
-        for move in recipe.moves:
-            try:
-                taken = [node.leaves[name] for name in move.source]
-                arrays += taken if move.layout is IDENTITY else carry(move.layout, taken)
-            except Refusal as refusal:
-                problem = Problem(
-                    node.path, node.title, ConversionError, refusal.reason, refusal.advice
-                )
-                raise ConversionError(problems=[problem]) from None
-        return recipe.build(arrays)
+        built = moved(node, node.leaves)
+        return built if self._finish is None else self._finish(built)
+
+
+def moved(node: Node, leaves: Mapping[str, Any]) -> Any:
+    """Build the target's layer of one place out of arrays of the source's layer, by name."""
+    recipe = node.recipe
+    assert recipe is not None
+    arrays: list[Any] = []
+    for move in recipe.moves:
+        try:
+            taken = [leaves[name] for name in move.source]
+            arrays += taken if move.layout is IDENTITY else carry(move.layout, taken)
+        except Refusal as refusal:
+            problem = Problem(
+                node.path, node.title, ConversionError, refusal.reason, refusal.advice
+            )
+            raise ConversionError(problems=[problem]) from None
+    return recipe.build(arrays)
+
+
+def running(framework: Framework) -> Running:
+    """A framework that says how its layers are run.
+
+    Raises:
+        UnsupportedStructureError: for one whose bridge does not say it.
+    """
+    if all(hasattr(framework, name) for name in ("call", "parameters", "duplicate")):
+        known: Any = framework
+        found: Running = known
+        return found
+    problem = Problem(
+        (),
+        "",
+        UnsupportedStructureError,
+        f"the bridge to {framework.label} does not say how its layers are run",
+        "convert without copy and verify",
+    )
+    raise UnsupportedStructureError(problems=[problem])

@@ -11,26 +11,36 @@ from typing import Any
 
 from . import nn
 from ._in_use import put_in_use
-from ._survey import survey
+from ._survey import is_flat, survey
 from .bridge import Build, skeleton_of
+from .core_calls import CoreCalls
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
 from .graph import configuration, leaves
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
+from .params import read_params
 from .state import State
 
 _STACK_ATTRIBUTES = frozenset({"layers"})
 
 
-class Core:
-    """How the core's layers are read and built."""
+class Core(CoreCalls):
+    """How the core's layers are read and built.
+
+    Args:
+        apply_transforms: whether an `nn.Param` that is trained through a transformation is read
+            by its value; else it is refused.
+    """
 
     name = "nn"
     label = "the core"
     prefix = "nn."
     function_title = "{}"
+
+    def __init__(self, *, apply_transforms: bool = False) -> None:
+        self._apply = apply_transforms
 
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no core model."""
@@ -99,14 +109,17 @@ class Core:
             return {}
         if "update" in vars(node):
             raise Refusal("has an update of its own, put on this one object", "make it a class")
-        return leaves(node)
+        return read_params(node, leaves(node), apply=self._apply)
 
     def survey(
         self, node: Any
     ) -> tuple[Mapping[str, Any], tuple[Any, ...], Sequence[tuple[str, State[Any]]]]:
         """`leaves`, a key of what `config` gives, and the states, in one pass."""
         if isinstance(node, nn.Module) and "update" not in vars(node):
-            return survey(node)
+            arrays, key, held = survey(node)
+            if not is_flat(key):
+                arrays = read_params(node, arrays, apply=self._apply)
+            return arrays, key, held
         return self.leaves(node), tuple(self.config(node).values()), ()
 
     def builder(self, target: Any, options: Config, names: tuple[str, ...]) -> Build:
@@ -152,3 +165,6 @@ def not_a_model(value: Any, label: str) -> NotAModelError:
 
 CORE = Core()
 """The one core side."""
+
+TRANSFORMED = Core(apply_transforms=True)
+"""The core side where parameters are read by their values, transformations applied."""

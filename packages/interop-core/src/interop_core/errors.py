@@ -5,6 +5,7 @@ Imports nothing of this package.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +108,30 @@ class ConversionError(InteropError):
 
 class VariablesError(ConversionError):
     """A tree of variables does not fit its module: leaves are missing, left over or misshapen."""
+
+
+class VerificationError(InteropError):
+    """Two models that should compute the same do not, as running both of them showed.
+
+    Attributes:
+        difference: the largest difference found there; infinite where one side cannot be run.
+        tolerance: the difference that rounding would explain.
+        what: what differs: ``"output"``, ``"gradient by ..."``, ``"training step 1"``.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        problems: Sequence[Problem] = (),
+        difference: float = math.inf,
+        tolerance: float = 0.0,
+        what: str = "output",
+    ) -> None:
+        super().__init__(message, problems=problems)
+        self.difference = difference
+        self.tolerance = tolerance
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)

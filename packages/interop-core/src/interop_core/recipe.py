@@ -6,7 +6,7 @@ through once. Imports `bridge`, `registry`, `options` and the core's abstract co
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,7 @@ from .mapping import (
 )
 from .nn.init import abstract
 from .options import CORE_IGNORED, Translation, parameters
+from .params import held_otherwise, transformed
 from .registry import for_core, for_foreign, version
 
 __all__ = ["Recipe", "find_recipe"]
@@ -211,6 +212,8 @@ class _Maker:
         core = None if self.problems else self._abstract_core(row, core_options)
         if core is None:
             return None
+        for name, refusal in self._states_apart(core):
+            self._note(ConversionError, refusal, name)
         moves = self._moves(row, core_options, core)
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
@@ -254,6 +257,16 @@ class _Maker:
             advice = "pass a sample_input that fits, unbatched" if by_sample else ""
             self._note(kind, Refusal(f"{row.core.__name__} does not take this: {error}", advice))
             return None
+
+    def _states_apart(self, core: Any) -> Iterator[tuple[str, Refusal]]:
+        """What the core layer's states say beside their arrays, which no framework's would."""
+        if self.outward:
+            yield from held_otherwise(self.place, core)
+            return
+        for name, param in transformed(core):
+            how = "does not train" if not param.fit else "trains through a transformation"
+            reason = f"becomes a layer that {how} its {name}, another problem than this one"
+            yield name, Refusal(reason, "register_layer_mapping for this class")
 
     def _check_names(self, row: LayerMap, options: Config) -> None:
         """Note the arrays that the row does not name, and those that the layer does not hold."""

@@ -29,6 +29,7 @@ from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters, same
 
 from ._batch_norm import known_counter, running_statistics, state_names
+from ._calling import Calling
 from ._mlp import mlp_layers
 from ._pointwise import Pointwise
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
@@ -54,7 +55,7 @@ _KEY = jax.ShapeDtypeStruct((2,), np.uint32)
 """A stand-in for a key: abstract runs of a constructor draw nothing."""
 
 
-class Equinox:
+class Equinox(Calling):
     """Equinox as one side of a conversion.
 
     Args:

@@ -33,6 +33,7 @@ from interop_core.functions import (
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters
 
+from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._tree import LinenNode, assemble, grow, leaves, plain
 
@@ -51,7 +52,7 @@ UNBOX = "unbox them first: variables = flax.linen.unbox(variables)"
 UNBIND = "pass it unbound, with its variables: module, variables = bound.unbind()"
 
 
-class Linen:
+class Linen(Calling):
     """Flax Linen as one side of a conversion.
 
     Args:

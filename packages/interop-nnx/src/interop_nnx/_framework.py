@@ -25,6 +25,7 @@ from interop_core.functions import (
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import REQUIRED, parameters
 
+from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._variables import arrays_of, holds_modules, is_stock, strays, variables_of
 from .companions import Stateful
@@ -58,7 +59,7 @@ EVALUATION: dict[str, Any] = {"deterministic": True, "use_running_average": True
 """The modes that exported layers come in; ``.train()`` and ``.eval()`` switch them."""
 
 
-class Nnx:
+class Nnx(Calling):
     """Flax NNX as one side of a conversion."""
 
     name = "nnx"

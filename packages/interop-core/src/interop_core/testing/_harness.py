@@ -7,53 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from .. import environ, nn
+from .. import nn
 from ..bridge import Bridge
+from ..calling import Call, Outcome, one_by_one
 from ..convert import execute, plan_from, plan_to
-from ..graph import assign, leaves
+from ..core_side import CORE
 from ..mapping import Config
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a layer, in the core's convention.
-
-    Attributes:
-        x: the input.
-        leading: how many batch axes stand before the example.
-        carry: what a recurrent layer's counterpart takes as arguments, by the core's names.
-        training: whether the layer runs as in training, with what that updates.
-        first_in: whether the framework's layer takes the example with the channels first.
-        first_out: whether it gives it so.
-    """
-
-    x: Any
-    leading: int = 0
-    carry: Mapping[str, Any] = field(default_factory=dict)
-    training: bool = False
-    first_in: bool = False
-    first_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a call gave, in the core's convention.
-
-    Attributes:
-        y: the output.
-        carry: the carry after the call, by the core's names.
-        model: the model after the call, with its running statistics moved on while training.
-    """
-
-    y: Any
-    carry: Mapping[str, Any] = field(default_factory=dict)
-    model: Any = None
+__all__ = ["Call", "Harness", "Outcome", "call_core", "one_by_one"]
 
 
 class Harness:
@@ -95,11 +59,12 @@ class Harness:
         raise NotImplementedError
 
     def call(self, model: Any, call: Call) -> Outcome:
-        """Call a model of one layer; by default as the core is called, with no training of it.
-
-        Models that take one example at a time are called through `one_by_one`.
-        """
-        return Outcome(model(call.x), {}, model)
+        """Call a model of one layer as the bridge does; without that, as the core is called."""
+        bridge: Any = self.bridge
+        if not hasattr(bridge, "call"):
+            return Outcome(model(call.x), {}, model)
+        outcome: Outcome = bridge.call(bridge.adopt(model), call)
+        return replace(outcome, model=bridge.lend(outcome.model))
 
     def stands_positive(self, name: str) -> bool:
         """Whether an array has to hold positive numbers, as a variance has."""
@@ -137,42 +102,6 @@ class Harness:
         return self.bridge.config(self.bridge.adopt(model))
 
 
-def one_by_one(
-    function: Callable[[Any, Any], tuple[Any, Any]], call: Call
-) -> tuple[Any, Mapping[str, Any]]:
-    """Call what takes one example, perhaps channels first, on a batch in the core's convention.
-
-    Args:
-        function: ``(example, carry) -> (output, carry)``.
-        call: the call.
-
-    Returns:
-        The output and the carry, batched.
-
-    Example:
-        >>> y, _ = one_by_one(lambda x, c: (x[0], c), Call(jnp.ones((2, 4, 3)), 1, first_in=True))
-        >>> y.shape
-        (2, 4)
-    """
-
-    def on_example(x: Any, carry: Any) -> tuple[Any, Any]:
-        y, carry = function(jnp.moveaxis(x, -1, 0) if call.first_in else x, carry)
-        return (jnp.moveaxis(y, 0, -1) if call.first_out else y), carry
-
-    mapped: Any = on_example
-    for _ in range(call.leading):
-        mapped = jax.vmap(mapped)
-    y, carry = mapped(call.x, dict(call.carry))
-    return y, carry
-
-
 def call_core(model: nn.Module, call: Call) -> Outcome:
     """Call a core layer; the layer itself is not changed."""
-    copy = jax.tree.map(lambda array: array, model)
-    if call.carry:
-        copy.init_state(*call.x.shape[: call.leading])
-        assign(copy, call.carry)
-    with environ.context(fit=call.training):
-        y = copy(call.x)
-    held = leaves(copy)
-    return Outcome(y, {name: held[name] for name in call.carry}, copy)
+    return CORE.call(model, call)
