@@ -48,7 +48,7 @@ LINEAR = LayerMap(
         Opt("b_init", "use_bias", HAS),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
-        Only("core", "w_mask", None, "multiply the weight by the mask"),
+        Only("core", "w_mask", None),
         Only("foreign", "dot_general", None),
         Only("foreign", "dot_general_cls", None),
         PROMOTION,
@@ -70,7 +70,6 @@ LINEAR = LayerMap(
         case(features=4, dtype=jnp.float32, precision="highest", input=(3,)),
     ),
     refusals=(
-        Refused("core", case(in_size=3, out_size=4, w_mask=2.0), "w_mask=2.0 .* multiply"),
         Refused("foreign", case(features=4, dot_general=_product, input=(3,)), "dot_general="),
     ),
 )

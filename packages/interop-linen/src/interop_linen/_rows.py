@@ -14,15 +14,18 @@ from interop_core.function_rows import (
     move_axis_row,
 )
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
     _batch_norm,
     _conv,
+    _conv_companions,
     _conv_transpose,
     _dropout,
     _embedding,
     _linear,
+    _linear_companions,
     _norm,
     _pooling,
     _recurrent,
@@ -30,8 +33,12 @@ from . import (
 )
 
 ROWS: tuple[LayerMap, ...] = (
+    _linear_companions.MASKED,
     *_linear.ROWS,
+    *_linear_companions.ROWS,
+    *_conv_companions.PADDED,
     *_conv.ROWS,
+    *_conv_companions.SCALED,
     *_conv_transpose.ROWS,
     *_batch_norm.ROWS,
     *_norm.ROWS,
@@ -57,4 +64,5 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *TWO_INPUTS,
     *UNPOOLING,
+    *WITHOUT_COUNTERPART,
 )

@@ -10,6 +10,14 @@ from ._activation import (
     Threshold,
     Unflatten,
 )
+from ._convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ScaledWSConv1d,
+    ScaledWSConv2d,
+    ScaledWSConv3d,
+)
 from ._dropout import (
     AlphaDropout,
     Dropout1d,
@@ -17,6 +25,14 @@ from ._dropout import (
     Dropout3d,
     DropoutFixed,
     FeatureAlphaDropout,
+)
+from ._linear import (
+    AllToAll,
+    LoRA,
+    MaskedLinear,
+    OneToOne,
+    ScaledWSLinear,
+    SignedWLinear,
 )
 from ._padding import (
     CircularPad1d,
@@ -58,6 +74,7 @@ from ._recurrent import (
     URLSTMCell,
     ValinaRNNCell,
 )
+from ._rotary import RoPE
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -66,6 +83,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AllToAll",
     "AlphaDropout",
     "CircularPad1d",
     "CircularPad2d",
@@ -73,6 +91,9 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
@@ -83,7 +104,10 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LoRA",
     "MGUCell",
+    "MaskedLinear",
+    "OneToOne",
     "RReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
@@ -91,6 +115,12 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RoPE",
+    "ScaledWSConv1d",
+    "ScaledWSConv2d",
+    "ScaledWSConv3d",
+    "ScaledWSLinear",
+    "SignedWLinear",
     "Softmax2d",
     "StatefulGRUCell",
     "StatefulLSTMCell",

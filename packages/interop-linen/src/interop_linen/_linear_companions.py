@@ -1,0 +1,79 @@
+"""Rows of the linear layers that Linen has not, and of dense ones with a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from interop_core import nn
+from interop_core.companion_linear_rows import (
+    Words,
+    connection_companions,
+    linear_companions,
+    masked_linear,
+)
+from interop_core.companion_rows import companion
+from interop_core.mapping import (
+    FEATURES,
+    OUT_FEATURES,
+    Config,
+    Iso,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    ignored,
+    last_axis,
+    leaf,
+)
+
+from . import companions
+from ._arrays import shape_of
+
+
+def _in_size(_: Any, config: Config) -> Any:
+    return FEATURES.back(shape_of(config, "kernel", 2)[0], config)
+
+
+def _inputs_of_lora(_: Any, config: Config) -> int:
+    return shape_of(config, "lora_a", 2)[0]
+
+
+def _in_size_of_lora(_: Any, config: Config) -> Any:
+    return FEATURES.back(_inputs_of_lora(_, config), config)
+
+
+WORDS = Words(
+    (
+        Opt("in_size", "kernel.shape", Iso(last_axis, _in_size, "rows of the kernel")),
+        Opt("out_size", "features", OUT_FEATURES),
+    )
+)
+
+LORA = companion(
+    nn.LoRA,
+    companions.LoRA,
+    Opt("in_features", "lora_a.shape", Iso(lambda n, _: n, _inputs_of_lora, "rows of lora_a")),
+    Opt("in_size", "inputs.shape", Iso(last_axis, _in_size_of_lora, "rows of lora_a")),
+    Only("core", "base_module", None, "convert the base module on its own, and add the outputs"),
+    ignored("core", "kernel_init", "initial values: the weights themselves are converted"),
+    leaves=(leaf("weight.lora_a", "lora_a"), leaf("weight.lora_b", "lora_b")),
+    cases=(case(in_features=3, lora_rank=2, out_features=4),),
+    refusals=(
+        Refused(
+            "core",
+            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.tanh, input=(3,)),
+            "base_module=.*convert the base module on its own",
+        ),
+    ),
+)
+
+MASKED: LayerMap = masked_linear(companions, WORDS)
+
+ROWS: tuple[LayerMap, ...] = (
+    *linear_companions(companions, WORDS),
+    *connection_companions(companions, Words()),
+    LORA,
+)
