@@ -1,4 +1,4 @@
-"""The row of dropout, and the random streams of exported dropout layers."""
+"""Rows of dropout, and the random streams of exported dropout layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import jax
 from flax import nnx
 
 from interop_core import nn
+from interop_core.companion_dropout_rows import dropout_companions
 from interop_core.mapping import COMPLEMENT, LayerMap, Opt, case, ignored, iso
+
+from . import companions
+from .companions import Drawing
+
+_MODE = ignored(
+    "foreign",
+    "deterministic",
+    "a mode, which the core is told in every call; exported in evaluation mode",
+)
 
 DROPOUT = LayerMap(
     nn.Dropout,
@@ -17,11 +27,7 @@ DROPOUT = LayerMap(
     (
         Opt("prob", "rate", COMPLEMENT),
         Opt("broadcast_dims", "broadcast_dims", iso(tuple, tuple, "=")),
-        ignored(
-            "foreign",
-            "deterministic",
-            "a mode, which the core is told in every call; exported in evaluation mode",
-        ),
+        _MODE,
         ignored("foreign", "rng_collection", "where random numbers come from"),
     ),
     cases=(
@@ -39,7 +45,7 @@ DROPOUT = LayerMap(
     note="The core's `prob` is the probability to keep. Exported in evaluation mode.",
 )
 
-ROWS: tuple[LayerMap, ...] = (DROPOUT,)
+ROWS: tuple[LayerMap, ...] = (DROPOUT, *dropout_companions(companions, _MODE))
 
 _OWN_BRANCH = 0x1D0B
 """Folded into the user's key first, so that no key drawn here is one that the user draws."""
@@ -79,11 +85,11 @@ def _key_of(rngs: nnx.Rngs | nnx.RngStream | None) -> Any:
     return rngs.key.get_value()
 
 
-def _dropouts(node: Any, seen: set[int]) -> Iterator[nnx.Dropout]:
-    """Dropout layers in the order of the model, each once."""
+def _dropouts(node: Any, seen: set[int]) -> Iterator[Any]:
+    """Layers that draw, in the order of the model, each once."""
     if type(node) is nnx.Sequential:
         for element in node.layers:
             yield from _dropouts(element, seen)
-    elif type(node) is nnx.Dropout and id(node) not in seen:
+    elif (type(node) is nnx.Dropout or isinstance(node, Drawing)) and id(node) not in seen:
         seen.add(id(node))
         yield node

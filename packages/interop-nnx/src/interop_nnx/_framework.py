@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from interop_core.bridge import Build, skeleton_of
@@ -28,7 +29,7 @@ from interop_core.options import REQUIRED, parameters
 from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._variables import arrays_of, holds_modules, is_stock, strays, variables_of
-from .companions import Stateful
+from .companions import Carrying
 
 IGNORED = frozenset(
     {
@@ -225,8 +226,9 @@ def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any
             # Random streams belong to the trace that they are made in.
             streams = {"rngs": _NoKeys() if stock else nnx.Rngs(0)}
         layer = target(**options, **more, **streams)
-        if isinstance(layer, Stateful) and not set(names).isdisjoint(layer.carried):
-            layer.reset_carry()
+        if isinstance(layer, Carrying):
+            for name in set(names) & set(layer.carried):
+                layer.carry_on(name, jnp.zeros(()))  # of any shape: it is replaced
         return layer
 
     made: list[Any] = []

@@ -15,7 +15,7 @@ from interop_core.options import parameters
 from interop_core.testing import Call, Harness, Outcome
 
 from . import BRIDGE, from_nnx, to_nnx
-from .companions import Stateful
+from .companions import Carrying
 
 
 class NnxHarness(Harness):
@@ -39,10 +39,9 @@ class NnxHarness(Harness):
             copy.eval()
         if not call.carry:
             return Outcome(copy(call.x), {}, copy)
-        if isinstance(copy, Stateful):
-            copy.reset_carry(call.x.shape[: call.leading])
+        if isinstance(copy, Carrying):
             for name, array in call.carry.items():
-                getattr(copy, name).set_value(array)
+                copy.carry_on(name, array)
             y = copy(call.x)
             return Outcome(y, {n: getattr(copy, n).get_value() for n in call.carry}, copy)
         if "c" not in call.carry:

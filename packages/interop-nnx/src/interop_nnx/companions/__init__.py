@@ -12,6 +12,11 @@ from ._activation import (
     Threshold,
     Unflatten,
 )
+from ._carry import (
+    Carry,
+    Carrying,
+    reset_carries,
+)
 from ._convolution import (
     Conv1d,
     Conv2d,
@@ -19,6 +24,14 @@ from ._convolution import (
     ScaledWSConv1d,
     ScaledWSConv2d,
     ScaledWSConv3d,
+)
+from ._dropout import (
+    AlphaDropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    DropoutFixed,
+    FeatureAlphaDropout,
 )
 from ._linear import (
     AllToAll,
@@ -55,8 +68,10 @@ from ._pooling import (
     LPPool2d,
     LPPool3d,
 )
+from ._random import (
+    Drawing,
+)
 from ._recurrent import (
-    Carry,
     GRUCell,
     LSTMCell,
     MGUCell,
@@ -68,7 +83,6 @@ from ._recurrent import (
     StatefulValinaRNNCell,
     URLSTMCell,
     ValinaRNNCell,
-    reset_carries,
 )
 
 __all__ = [
@@ -79,7 +93,9 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
     "AllToAll",
+    "AlphaDropout",
     "Carry",
+    "Carrying",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -89,6 +105,12 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "Drawing",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "DropoutFixed",
+    "FeatureAlphaDropout",
     "GRUCell",
     "LPPool1d",
     "LPPool2d",

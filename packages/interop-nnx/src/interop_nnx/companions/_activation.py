@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ._random import draw_key, stream
+from ._random import Drawing, draw_key, stream
 
 
 class Threshold(nnx.Module):
@@ -33,7 +33,7 @@ class Threshold(nnx.Module):
         return jnp.where(x > self.threshold, x, jnp.asarray(self.value, x.dtype))
 
 
-class RReLU(nnx.Module):
+class RReLU(Drawing):
     """Lets a random share through below zero: ``x`` where ``x >= 0``, else ``a * x``.
 
     ``a`` is drawn uniformly between two bounds, for every entry and in every call, whether in

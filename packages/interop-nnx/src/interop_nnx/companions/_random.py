@@ -20,6 +20,16 @@ def stream(rngs: nnx.Rngs | nnx.RngStream | None) -> Any:
     return (rngs[STREAM] if isinstance(rngs, nnx.Rngs) else rngs).fork()
 
 
+class Drawing(nnx.Module):
+    """The base of the layers that draw in their calls.
+
+    Attributes:
+        rngs: the stream that they draw from; ``None`` where there is none yet.
+    """
+
+    rngs: Any
+
+
 def draw_key(layer: Any, rngs: nnx.Rngs | nnx.RngStream | jax.Array | None) -> Any:
     """The key of one call: of what is passed to it, or else of the layer's own stream.
 

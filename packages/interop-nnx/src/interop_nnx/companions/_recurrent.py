@@ -14,13 +14,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ._carry import Carrying
 from ._recurrent_step import ZEROS, GRUStep, LSTMStep, MGUStep, URLSTMStep, VanillaStep
 
 Shape = tuple[int, ...]
-
-
-class Carry(nnx.Variable[Any]):
-    """What a layer remembers from one call to the next: no parameter, and not trained."""
 
 
 class Cell(nnx.RNNCellBase):
@@ -69,13 +66,13 @@ class Cell(nnx.RNNCellBase):
         return 1
 
 
-class Stateful(nnx.Module):
+class Stateful(Carrying):
     """The base of the cells that hold their carry, in variables of the type `Carry`.
 
     There is none until `reset_carry` makes it.
     """
 
-    carried: ClassVar[tuple[str, ...]] = ("h",)
+    carried = ("h",)
     hidden_features: int
     param_dtype: Any
 
@@ -91,10 +88,7 @@ class Stateful(nnx.Module):
         """
         for name in self.carried:
             zeros = jnp.zeros((*batch_shape, self.hidden_features), self.param_dtype)
-            if isinstance(getattr(self, name, None), Carry):
-                getattr(self, name).set_value(zeros)
-            else:
-                setattr(self, name, Carry(zeros))
+            self.carry_on(name, zeros)
 
     def __call__(self, x: Any) -> Any:
         """Advance by one step.
@@ -125,25 +119,6 @@ class Stateful(nnx.Module):
             if variable is not None:
                 variable.set_value(array)
         return after[-1]
-
-
-def reset_carries(model: nnx.Module, batch_shape: Sequence[int] = ()) -> None:
-    """Begin a sequence with every stateful cell of a model; see `Stateful.reset_carry`.
-
-    Args:
-        model: a cell, or a module that holds some.
-        batch_shape: the axes in front of the features.
-
-    Example:
-        >>> from flax import nnx
-        >>> model = nnx.Sequential(StatefulMGUCell(3, 4, rngs=nnx.Rngs(0)), jnp.tanh)
-        >>> reset_carries(model, (2,))
-        >>> model(jnp.ones((2, 3))).shape
-        (2, 4)
-    """
-    for _, module in nnx.iter_modules(model):
-        if isinstance(module, Stateful):
-            module.reset_carry(batch_shape)
 
 
 class ValinaRNNCell(VanillaStep, Cell):
