@@ -22,7 +22,6 @@ NOT_CONVERTED = {
     "Delay-update_every": "takes no account of them there",
     "Dropout-nothing-kept": "gradient there that is not a number",
     "EventLinear": "adds up a batch there",
-    "Map": "was initialised",
     "FixedNumConn-pre": "does not work there",
     "MaxPool1d-indices": "return_indices=True gives other indices there",
     "MaxPool2d-indices": "return_indices=True gives other indices there",
@@ -82,6 +81,8 @@ def outputs(row: Row, layer: Any, side: int) -> list[Any]:
 
 def held(layer: Any) -> dict[str, Any]:
     """The values of the states by path."""
+    # Of what a Map maps: brainstate 0.4 gives the states that it lists a second time.
+    layer = layer.module if isinstance(layer, nn.Map | brainstate.nn.Map) else layer
     return {".".join(map(str, path)): state.value for path, state in layer.states().items()}
 
 

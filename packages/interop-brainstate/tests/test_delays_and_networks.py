@@ -14,7 +14,7 @@ import pytest
 import saiunit
 
 from interop_brainstate import from_brainstate, to_brainstate
-from interop_core import UnsupportedConfigurationError, UnsupportedLayerError, environ, nn
+from interop_core import UnsupportedConfigurationError, UnsupportedStructureError, environ, nn
 from interop_core.testing import quick_compilation
 
 SIDES: list[Any] = [
@@ -26,6 +26,7 @@ VALUES = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 
 # With one seed both libraries draw one network, since brainstate 0.5; older ones draw another.
 DRAWS_ALIKE = not brainstate.__version__.startswith("0.4.")
+KEEPS_THE_LAST_TIME = brainstate.__version__.startswith("0.4.")
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,7 @@ DELAYS: dict[str, dict[str, Any]] = {
     "concat": {"time": 0.4, "delay_method": "concat"},
     "every step": {"time": 0.4, "update_every": 0.1},
     "batch": {"time": 0.4, "init": jnp.ones},
+    "aware": {"time": 0.4, "take_aware_unit": True},
 }
 
 
@@ -120,8 +122,23 @@ def test_no_time_step_is_needed(library: Any, convert: Any, back: Any) -> None:
     delay = library.Delay(jnp.zeros(3), 0.4)
     unset: Any = {"dt": None}
     with environ.context(**unset), brainstate.environ.context(**unset):
+        if KEEPS_THE_LAST_TIME and library is not nn:
+            with pytest.raises(UnsupportedConfigurationError, match="which only the time step can"):
+                convert(delay)
+            return
         moved = convert(delay)
     assert moved.max_length == 5
+
+
+@both
+def test_the_longest_time_is_found(library: Any, convert: Any, back: Any) -> None:
+    # Whatever was registered last: brainstate 0.4 keeps that time.
+    delay = library.Delay(jnp.zeros(3), entries={"a": 0.4, "b": 0.1})
+    for other in (convert(delay), back(convert(delay))):
+        assert other.max_length == 5
+        if isinstance(other, nn.Module):
+            assert other.max_time == pytest.approx(0.4)
+            assert nn.Delay(jnp.zeros(3), other.time).max_length == 5
 
 
 def test_the_times_of_entries_come_to_the_same_steps() -> None:
@@ -131,7 +148,7 @@ def test_the_times_of_entries_come_to_the_same_steps() -> None:
     assert delay._registered_entries == ours._registered_entries
     made = nn.Delay(jnp.zeros(3), delay.time, entries=delay.entries)
     assert made._registered_entries == ours._registered_entries
-    assert delay.entries["c"] == (0.44,)
+    assert delay.entries["c"] == ((0.5,) if KEEPS_THE_LAST_TIME else (0.44,))
     assert from_brainstate(to_brainstate(ours)).max_time == ours.max_time
 
 
@@ -146,7 +163,8 @@ def test_a_delay_keeps_its_units(library: Any, convert: Any, back: Any) -> None:
         for i in range(4):
             delay.update(jnp.asarray(VALUES[i]) * saiunit.mV)
         for each in (delay, convert(delay), back(convert(delay))):
-            assert each.max_time == 0.4 * saiunit.ms
+            assert isinstance(each, nn.Module) or saiunit.get_unit(each.max_time) == saiunit.ms
+            assert each.max_time == 0.4 * saiunit.ms or KEEPS_THE_LAST_TIME
             assert saiunit.math.allclose(each.at("a"), VALUES[1] * saiunit.mV)
 
 
@@ -185,14 +203,14 @@ def test_delays_that_read_otherwise_are_refused(library: Any, convert: Any, back
         (library.Delay(jnp.zeros(3), 0.4, update_every=0.2), "takes no account of them"),
         (library.Delay(jnp.zeros(3), 0.4, interpolation="cubic"), "the other end of the buffer"),
         (
-            library.Delay(jnp.zeros(3), 0.4, take_aware_unit=True),
+            library.Delay(jnp.zeros(3) * saiunit.mV, 0.4, take_aware_unit=True),
             "does not take values with a unit",
         ),
         (longer, "registered after init_state"),
     ):
         with pytest.raises(UnsupportedConfigurationError, match=reason):
             convert(delay)
-    with pytest.raises(UnsupportedLayerError, match="reference") as caught:
+    with pytest.raises(UnsupportedStructureError, match="holds nowhere else") as caught:
         convert(library.Sequential(library.ReLU(), library.Delay(jnp.zeros(3)).access("a", 0.1)))
     assert caught.value.path == ("layers", 1)
 

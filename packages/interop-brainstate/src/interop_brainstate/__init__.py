@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 
-def to_brainstate(model: nn.Module) -> Any:
+def to_brainstate(model: nn.Module | nn.Metric | nn.HiData) -> Any:
     """Convert a core model into one of the published package.
 
     Weights and states are the same arrays on both sides, nothing is drawn at random, and nobody's
     random stream is advanced. A state or layer that stands in two places stays one.
 
     Args:
-        model: a layer, or a stack of layers.
+        model: a layer or a stack of layers; a metric; or a tree of named data.
 
     Returns:
         A `brainstate.nn` model that computes the same function.
@@ -50,7 +50,7 @@ def to_brainstate(model: nn.Module) -> Any:
         >>> published(jnp.ones((2, 4))).shape
         (2, 8)
     """
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module | nn.Metric | nn.HiData):
         raise not_a_model(model, nn.__name__)
     return Conversion(CORE, PUBLISHED).run(model)
 
@@ -59,7 +59,7 @@ def from_brainstate(model: Any) -> Any:
     """Convert a model of the published package into a core one.
 
     Args:
-        model: a layer, or a stack of layers, of `brainstate.nn`.
+        model: a layer or a stack of layers of `brainstate.nn`; a metric; or a tree of named data.
 
     Returns:
         A core model that computes the same function, with the same arrays.
@@ -77,7 +77,8 @@ def from_brainstate(model: Any) -> Any:
         >>> type(model[1]).__name__, model[1].weight.value.keys() == {"scale", "bias"}
         ('LayerNorm', True)
     """
-    if not isinstance(model, PUBLISHED.module):
+    kinds = PUBLISHED.module | PUBLISHED.layers.Metric | PUBLISHED.layers.HiData
+    if not isinstance(model, kinds):
         raise not_a_model(model, "brainstate.nn")
     return Conversion(PUBLISHED, CORE).run(model)
 

@@ -91,12 +91,6 @@ def open_axis(given: Arguments, _: Any) -> str | None:
     return "a size of None is not known to this release" if None in np.atleast_1d(size) else None
 
 
-def initialised(_: Arguments, layer: Any) -> str | None:
-    if not getattr(layer, "dict_vmap_states", None):
-        return None
-    return "was initialised, and each library lists the mapped states in a form of its own"
-
-
 KEEPS_NOTHING = when("prob", 0.0, "prob=0.0 has a gradient there that is not a number")
 ADDS = when("op", "add", "op='add' is refused there")
 EVERY_AXIS = when("dim", None, "dim=None takes the softmax over another axis in this release")

@@ -10,7 +10,7 @@ import jax
 from interop_core.errors import Refusal
 
 from ._row import Row
-from ._sides import CORE, PUBLISHED, REQUIRED, Side, holds_nodes, parameters
+from ._sides import CORE, PUBLISHED, REQUIRED, Side, holds_nodes, parameters, states_below
 from ._values import Placed, alike, number
 
 INITIALIZERS = frozenset(
@@ -66,7 +66,8 @@ def arguments_of(side: Side, row: Row, layer: Any) -> dict[str, Any]:
                 value = getattr(value, "value", None) if default is REQUIRED else default
             found[name] = number(value) if side is PUBLISHED else value
     if row.options is not None:
-        found.update(getattr(layer, row.options))
+        options = row.options
+        found.update(options(layer) if callable(options) else getattr(layer, options))
     return found
 
 
@@ -91,10 +92,10 @@ def entries_of(row: Row, layer: Any) -> tuple[Any, ...]:
     return tuple(getattr(layer, row.entries)) if row.entries is not None else ()
 
 
-def arrays_of(layer: Any) -> dict[tuple[int, ...], Any]:
+def arrays_of(side: Side, layer: Any) -> dict[tuple[int, ...], Any]:
     """The arrays in the states of a layer and all below it, by shape."""
     found: dict[tuple[int, ...], Any] = {}
-    for state in layer.states().values():
+    for state in states_below(side, layer):
         for leaf in jax.tree.leaves(state.value, is_leaf=lambda x: hasattr(x, "unit")):
             found[tuple(getattr(leaf, "shape", ()))] = leaf
     return found
@@ -156,7 +157,7 @@ def audit(side: Side, row: Row, layer: Any, arguments: Mapping[str, Any]) -> lis
         The attributes that differ: those put on it or changed after construction, and those that
         a release has which is not known.
     """
-    fresh = vars(make(side, row, entries_of(row, layer), arguments, arrays_of(layer)))
+    fresh = vars(make(side, row, entries_of(row, layer), arguments, arrays_of(side, layer)))
     unlike: list[str] = []
     for name, value in vars(layer).items():
         if name in row.unseen or name in _SIZES or name in row.carried or name in INITIALIZERS:

@@ -31,7 +31,7 @@ class Row:
         inward: what a published argument becomes in the core.
         outward: what an argument of the core becomes in the published layer; it may refuse.
         entries: the attribute that holds ``*args``.
-        options: the attribute that holds ``**kwargs``.
+        options: the attribute that holds ``**kwargs``, or a function of the layer that finds them.
         more: arguments that are accepted through ``**kwargs``.
         runtime: attributes that come into being after construction.
         carried: attributes that no argument says; they are moved.
@@ -48,7 +48,7 @@ class Row:
     inward: Mapping[str, Change] = field(default_factory=dict)
     outward: Mapping[str, Change] = field(default_factory=dict)
     entries: str | None = None
-    options: str | None = None
+    options: Read | None = None
     more: tuple[str, ...] = ()
     runtime: frozenset[str] = frozenset()
     carried: frozenset[str] = frozenset()

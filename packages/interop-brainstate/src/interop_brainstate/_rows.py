@@ -23,7 +23,6 @@ from ._differences import (
     UNTRACKED,
     before,
     half_statistics,
-    initialised,
     one_event_weight,
     one_weight,
     open_axis,
@@ -34,11 +33,13 @@ from ._differences import (
     unnormalised,
 )
 from ._drawn import CONNECTIONS
+from ._lanes import LANES
+from ._metrics import METRICS
 from ._row import Row
 from ._sides import CORE
 from ._values import number
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "UPDATES"]
 
 
 def _plain(names: str, **said: Any) -> Iterable[Row]:
@@ -261,15 +262,13 @@ _WEIGHT: dict[str, Callable[[Any], Any]] = {"weight": lambda layer: layer.weight
 
 _EVENT = (Row("EventLinear", _WEIGHT, _WEIGHT, refusals=(one_event_weight,)), *CONNECTIONS)
 
-_UPDATES = frozenset({"_before_updates", "_after_updates"})
+UPDATES = frozenset({"_before_updates", "_after_updates"})
+"""What dynamics call around their updates, delays of theirs among it."""
 
 _WRAPPER = (
-    Row("Dynamics", carried=_UPDATES),
-    Row("Map", refusals=(initialised,)),
+    Row("Dynamics", carried=UPDATES),
     Row("Sequential", entries="layers"),
     Row("EnvironContext", options="context"),
-    # The published layer keeps its filters inside a function, which is compared as a whole.
-    Row("Vmap", dict.fromkeys(("vmap_states", "vmap_out_states"), lambda _: None)),
 )
 
 _PARAM: dict[str, Any] = {
@@ -316,20 +315,12 @@ ROWS: dict[str, Row] = {
         _RECURRENT,
         _ACTIVATION,
         _WRAPPER,
+        LANES,
         DELAYS,
         _PARAMETERS,
         _REGULARIZATION,
+        METRICS,
     )
     for row in family
 }
 """The rows by name."""
-
-_POINTS = (
-    "is a reference that a model's own class makes, to what another layer holds or gave",
-    "write the class with the other library's layers",
-)
-
-UNCONVERTIBLE: dict[str, tuple[str, str]] = dict.fromkeys(
-    ("DelayAccess", "OutputDelayAt", "Prefetch", "PrefetchDelay", "PrefetchDelayAt"), _POINTS
-)
-"""Layers that do not convert: why, and what to do instead."""

@@ -27,7 +27,7 @@ class Side:
         prefix: what stands before a layer's name in errors.
         roots: the packages whose objects belong to it, which the other side cannot hold.
         layers: the namespace of the layers.
-        node: the base class of what holds states.
+        node: the base class of what holds states, or the union of several.
         module: the base class of layers.
         state: the base class of states.
         states: the state types by name.
@@ -40,7 +40,7 @@ class Side:
     prefix: str
     roots: tuple[str, ...]
     layers: Any
-    node: type
+    node: Any
     module: type
     state: type
     states: Mapping[str, type]
@@ -94,6 +94,7 @@ def _states() -> tuple[dict[str, type], dict[str, type]]:
     """The state types that both sides have, by name."""
     core = {name: getattr(state, name) for name in state.__all__ if name != "FakeState"}
     published = {name: getattr(brainstate, name) for name in core if hasattr(brainstate, name)}
+    core["MetricState"], published["MetricState"] = nn.MetricState, brainstate.nn.MetricState
     # This one has no public place: it is the default of a public argument.
     scale = parameters(brainstate.nn.LayerNorm)["param_type"]
     published[scale.__name__] = scale
@@ -143,7 +144,7 @@ PUBLISHED = Side(
     prefix="brainstate.nn.",
     roots=("brainstate",),
     layers=brainstate.nn,
-    node=brainstate.graph.Node,
+    node=brainstate.graph.Node | brainstate.nn.Metric,
     module=brainstate.nn.Module,
     state=brainstate.State,
     states=_PUBLISHED_STATES,
@@ -153,10 +154,42 @@ PUBLISHED = Side(
 )
 
 
+def states_below(side: Side, value: Any) -> list[Any]:
+    """Every state in a layer or container, and below it, once each.
+
+    Args:
+        side: the library that they are of.
+        value: the layer or container.
+    """
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+
+    def visit(entry: Any) -> None:
+        if isinstance(entry, side.state):
+            found.setdefault(id(entry), entry)
+        elif isinstance(entry, side.node):
+            if id(entry) not in seen:
+                seen.add(id(entry))
+                visit(vars(entry))
+        elif isinstance(entry, side.layers.HiData):
+            visit(entry.children)
+        elif isinstance(entry, dict):
+            for below in entry.values():
+                visit(below)
+        elif isinstance(entry, list | tuple):
+            for below in entry:
+                visit(below)
+
+    visit(value)
+    return list(found.values())
+
+
 def holds_nodes(side: Side, value: Any) -> bool:
     """Whether a value is a state, a layer, or a container with one inside."""
     if isinstance(value, side.state | side.node):
         return True
+    if isinstance(value, side.layers.HiData):
+        value = value.children
     if isinstance(value, dict):
         return any(holds_nodes(side, entry) for entry in value.values())
     if isinstance(value, list | tuple):

@@ -7,7 +7,7 @@ from typing import Any
 from interop_core.errors import Refusal
 
 from ._sides import CORE, PUBLISHED, Side
-from ._values import state_type
+from ._values import state_type, translated
 
 __all__ = ["check_state", "move_state", "register_state_type"]
 
@@ -67,6 +67,7 @@ def check_state(source: Side, target: Side, state: Any) -> None:
         foreign = [h.name for h in state.list_hooks() if h.name not in _OWN_HOOKS]
         if foreign:
             raise Refusal(f"a state has hooks ({', '.join(foreign)})", "clear_state_hooks first")
+    held(source, target, state.value)
     strange = [n for n in _metadata(state) if n.startswith("_")]
     if strange:
         raise Refusal(f"a state holds {', '.join(strange)}, which is not known")
@@ -89,7 +90,7 @@ def move_state(source: Side, target: Side, state: Any, into: Any = None) -> Any:
         ``into`` where its type is right, else a new state.
     """
     cls: Any = state_type(source, target, type(state))
-    value = _unshared(state.value)
+    value = held(source, target, state.value)
     if type(into) is cls:
         into.value = value
     else:
@@ -103,11 +104,19 @@ def move_state(source: Side, target: Side, state: Any, into: Any = None) -> Any:
     return into
 
 
-def _unshared(value: Any) -> Any:
-    """The same arrays in containers of their own: writing to one model leaves the other alone."""
-    if isinstance(value, dict):
-        return type(value)((key, _unshared(entry)) for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        entries = [_unshared(entry) for entry in value]
-        return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
-    return value
+def held(source: Side, target: Side, value: Any) -> Any:
+    """The same arrays in containers of their own: writing to one model leaves the other alone.
+
+    Args:
+        source: the library of the state.
+        target: the other one.
+        value: the value of the state.
+
+    Raises:
+        Refusal: for what belongs to the library and has no counterpart.
+    """
+    return translated(source, target, value, _no_node)
+
+
+def _no_node(value: Any) -> Any:
+    raise Refusal(f"the value of a state holds a {type(value).__name__}", "make it an attribute")

@@ -74,6 +74,8 @@ def translated(source: Side, target: Side, value: Any, node: Callable[[Any], Any
         return node(value)
     if isinstance(value, list | tuple | dict):
         return _container(source, target, value, node)
+    if isinstance(value, source.layers.HiData):
+        return _tree(source, target, value, node)
     if isinstance(value, type):
         return _type(source, target, value)
     if isinstance(value, functools.partial):
@@ -107,10 +109,23 @@ def _name(side: Side, function: Any) -> str | None:
 
 
 def _container(source: Side, target: Side, value: Any, node: Callable[[Any], Any]) -> Any:
+    if source.owns(type(value)):
+        raise Refusal(f"holds a {type(value).__name__}, which has no counterpart")
     if isinstance(value, dict):
         return type(value)((k, translated(source, target, v, node)) for k, v in value.items())
     entries = [translated(source, target, entry, node) for entry in value]
     return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
+
+
+def _tree(source: Side, target: Side, value: Any, node: Callable[[Any], Any]) -> Any:
+    """A tree of named data, with its data in the other library's terms."""
+    cls = type(value)
+    if cls is not source.layers.HiData:
+        raise Refusal(f"holds a {cls.__name__}, which extends HiData and may mean something else")
+    if vars(value).keys() != {"children", "name"}:
+        raise Refusal("holds a HiData with attributes of its own", "give it children instead")
+    children = {key: translated(source, target, x, node) for key, x in value.children.items()}
+    return target.layers.HiData(children, value.name)
 
 
 def _type(source: Side, target: Side, cls: type) -> type:
@@ -184,7 +199,7 @@ def _arguments(side: Side, value: Any) -> tuple[dict[str, Any], tuple[Any, ...]]
         if name == "seed":
             _check_stream(side, held, value)
         elif name == "unit":
-            found[name] = None if _is_plain(held.get("unit")) else held["unit"]
+            found[name] = None if is_plain(held.get("unit")) else held["unit"]
         elif name in _DERIVED and name not in held:
             found[name] = _DERIVED[name](held)
         elif name in held:
@@ -217,7 +232,7 @@ _DERIVED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 """Arguments of published transformations that are kept as other numbers."""
 
 
-def _is_plain(unit: Any) -> bool:
+def is_plain(unit: Any) -> bool:
     return unit is None or bool(getattr(unit, "is_unitless", False))
 
 
@@ -273,8 +288,7 @@ def _alike(a: Any, b: Any, above: set[tuple[int, int]]) -> bool:
     if isinstance(a, _LOCKS):
         return True
     if isinstance(a, FunctionType):  # two closures of one constructor
-        x, y = ([cell.cell_contents for cell in f.__closure__ or ()] for f in (a, b))
-        return a.__code__ is b.__code__ and _alike(x, y, above)
+        return a.__code__ is b.__code__ and _alike(_enclosed(a), _enclosed(b), above)
     if isinstance(a, functools.partial):
         return _alike((a.func, a.args, a.keywords), (b.func, b.args, b.keywords), above)
     try:
@@ -285,6 +299,12 @@ def _alike(a: Any, b: Any, above: set[tuple[int, int]]) -> bool:
     plain = "__eq__" not in {name for base in type(a).__mro__[:-1] for name in vars(base)}
     attributes = getattr(a, "__dict__", None)
     return bool(attributes) and plain and _alike(attributes, vars(b), above)
+
+
+def _enclosed(function: FunctionType) -> list[Any]:
+    """What a function has from where it was made, but for what it remembers of its calls."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return [cell.cell_contents for name, cell in cells if name != "cache"]
 
 
 def _alike_arrays(a: Any, b: Any) -> bool:

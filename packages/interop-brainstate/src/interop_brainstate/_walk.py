@@ -20,9 +20,10 @@ from interop_core.errors import (
 from interop_core.mapping import Context, LayerMapping
 
 from ._read import INITIALIZERS, arguments_of, arrays_of, audit, entries_of, lost, make
+from ._references import POINTERS, REFERENCES, check_reference, move_reference
 from ._registered import mapping_of
 from ._row import Row
-from ._rows import ROWS, UNCONVERTIBLE
+from ._rows import ROWS, UPDATES
 from ._sides import CORE, Side, holds_nodes, parameters
 from ._states import check_state, move_state
 from ._values import translated
@@ -45,6 +46,9 @@ class Conversion:
         # The sources are held, so that no other object takes the identity of one.
         self._built: dict[int, tuple[Any, Any]] = {}
         self._taken: set[int] = set()
+        # What the model holds by itself, and what references in it point to.
+        self._held: set[int] = set()
+        self._pointed: list[tuple[Path, Any, str, Any]] = []
 
     def run(self, model: Any) -> Any:
         """Convert a model.
@@ -54,7 +58,10 @@ class Conversion:
         """
         streams = [(side.streams, side.streams.value) for side in (self.source, self.target)]
         try:
+            if isinstance(model, self.source.layers.HiData):
+                return self._tree(model)
             self._check(model, ())
+            self._check_pointed()
             raise_problems(self.problems)
             return self._build(model)
         finally:
@@ -62,6 +69,18 @@ class Conversion:
             for stream, value in streams:
                 if stream.value is not value:
                     stream.value = value
+
+    def _tree(self, data: Any) -> Any:
+        """Convert a tree of named data, and what models there are in it."""
+        for where, below in self._below(data.children, ()):
+            self._check_below(data, below, (), where)
+        self._check_pointed()
+        try:
+            translated(self.source, self.target, data, _itself)
+        except Refusal as refusal:
+            self._note((), data, refusal, UnsupportedConfigurationError)
+        raise_problems(self.problems)
+        return translated(self.source, self.target, data, self._build)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -78,6 +97,7 @@ class Conversion:
 
     def _check(self, layer: Any, path: Path) -> None:
         """Look at a layer and at all below it."""
+        self._held.add(id(layer))
         if id(layer) in self._open:
             refusal = Refusal("holds itself", "take the circle out of the model")
             self._note(path, layer, refusal, UnsupportedStructureError)
@@ -85,18 +105,49 @@ class Conversion:
         if id(layer) in self._paths:
             return
         self._paths[id(layer)] = path
-        if mapping_of(self.source, type(layer)) is not None:
-            return
-        row = self._row(layer, path)
-        if row is None:
-            return
+        held = vars(layer)
         self._open.add(id(layer))
         try:
-            self._check_row(layer, row, path)
-            for where, below in self._below(vars(layer), ()):
-                self._check_below(layer, below, path, where)
+            if mapping_of(self.source, type(layer)) is not None:
+                # What its mapping need not know of: the delays that are called around its updates.
+                held = {name: held[name] for name in UPDATES & held.keys()}
+            elif self._is_reference(layer):
+                self._check_reference(layer, path)
+                return
+            else:
+                row = self._row(layer, path)
+                if row is None:
+                    return
+                self._check_row(layer, row, path)
+            for where, below in self._below(held, ()):
+                # A delay of a state points back to the module that calls it.
+                if where != ("_target",) or id(below) not in self._open:
+                    self._check_below(layer, below, path, where)
         finally:
             self._open.discard(id(layer))
+
+    def _is_reference(self, layer: Any) -> bool:
+        return type(layer).__name__ in REFERENCES and self.source.is_public(type(layer))
+
+    def _check_reference(self, layer: Any, path: Path) -> None:
+        """Look at a reference; what it points to comes later, since it may stand further on."""
+        try:
+            check_reference(REFERENCES[type(layer).__name__], layer)
+        except Refusal as refusal:
+            self._note(path, layer, refusal, UnsupportedConfigurationError)
+            return
+        for name in sorted(POINTERS & vars(layer).keys()):
+            self._pointed.append((path, layer, name, getattr(layer, name)))
+
+    def _check_pointed(self) -> None:
+        """Refuse references to what the model does not hold: a copy of it would go its own way."""
+        for path, layer, name, pointed in self._pointed:
+            if id(pointed) not in self._held:
+                refusal = Refusal(
+                    f"its {name} is a {type(pointed).__name__} that the model holds nowhere else",
+                    "put what it points to into the model, so that both are converted together",
+                )
+                self._note(path, layer, refusal, UnsupportedStructureError)
 
     def _row(self, layer: Any, path: Path) -> Row | None:
         cls = type(layer)
@@ -106,9 +157,6 @@ class Conversion:
                 return row
             reason = f"{self.target.label} has no layer of this name"
             self._note(path, layer, Refusal(reason), UnsupportedLayerError)
-            return None
-        if cls.__name__ in UNCONVERTIBLE and self.source.is_public(cls):
-            self._note(path, layer, Refusal(*UNCONVERTIBLE[cls.__name__]), UnsupportedLayerError)
             return None
         known = [b.__name__ for b in cls.__mro__[1:] if b.__name__ in ROWS]
         advice = (
@@ -174,6 +222,8 @@ class Conversion:
         """The states and layers in the attributes of a layer, with their places."""
         if isinstance(value, self.source.state | self.source.node):
             yield where, value
+        elif isinstance(value, self.source.layers.HiData):
+            yield from self._below(value.children, (*where, "children"))
         elif isinstance(value, dict):
             for key, entry in value.items():
                 yield from self._below(entry, (*where, key if where == () else str(key)))
@@ -207,6 +257,8 @@ class Conversion:
         mapping = mapping_of(self.source, type(layer))
         if mapping is not None:
             return self._mapped(mapping, layer)
+        if self._is_reference(layer):
+            return self._reference(layer)
         row = ROWS[type(layer).__name__]
         cls: Any = getattr(self.target.layers, row.name)
         accepted = {**parameters(cls), **dict.fromkeys(row.more)}
@@ -220,14 +272,32 @@ class Conversion:
             for entry in entries_of(row, layer)
         )
         try:
-            built = make(self.target, row, entries, given, arrays_of(layer))
+            built = make(self.target, row, entries, given, arrays_of(self.source, layer))
+            # Its delays point back to it.
+            self._built[id(layer)] = (layer, built)
             self._furnish(layer, built, row)
             if row.finish is not None:
                 row.finish(layer, built, self._build)
         except Refusal as refusal:
-            self._note(self._paths[id(layer)], layer, refusal, UnsupportedConfigurationError)
-            raise_problems(self.problems)
-            raise
+            raise self._refused(layer, refusal) from None
+        return built
+
+    def _refused(self, layer: Any, refusal: Refusal) -> InteropError:
+        """Give the error of a layer that turned out not to convert while it was built."""
+        path = self._paths[id(layer)]
+        error = refusal.error or UnsupportedConfigurationError
+        problem = Problem(path, self._title(layer), error, refusal.reason, refusal.advice)
+        return error(problems=[problem])
+
+    def _reference(self, layer: Any) -> Any:
+        """Build a reference around what it points to."""
+        cls: Any = getattr(self.target.layers, type(layer).__name__)
+        built = cls.__new__(cls)
+        self._built[id(layer)] = (layer, built)
+        try:
+            move_reference(REFERENCES[cls.__name__], layer, built, self._build)
+        except Refusal as refusal:
+            raise self._refused(layer, refusal) from None
         return built
 
     def _translate(self, row: Row, layer: Any, name: str, value: Any) -> Any:
@@ -252,15 +322,13 @@ class Conversion:
                 if placed is not held.get(name):
                     setattr(built, name, placed)
         for size in ("in_size", "out_size"):
-            theirs, ours = getattr(layer, size), getattr(built, size)
+            theirs, ours = getattr(layer, size, None), getattr(built, size, None)
             if ours is None and theirs is not None:
                 setattr(built, size, theirs)
             elif theirs is not None and ours != theirs:
                 reason = f"has {size}={theirs}, and the layer made of its arguments {ours}"
                 advice = "the two layers would not compute the same"
-                refusal = Refusal(reason, advice)
-                self._note(self._paths[id(layer)], layer, refusal, UnsupportedLayerError)
-                raise_problems(self.problems)
+                raise self._refused(layer, Refusal(reason, advice, error=UnsupportedLayerError))
 
     def _place(self, value: Any, current: Any) -> Any:
         """Move what an attribute holds, into the states that the constructor made if it can."""
@@ -305,7 +373,23 @@ class Conversion:
             advice = f"return a {wanted.__name__}"
             problem = Problem(path, self._title(layer), ConversionError, reason, advice)
             raise ConversionError(problems=[problem])
+        self._built[id(layer)] = (layer, built)
+        if isinstance(layer, self.source.layers.Dynamics):
+            self._add_updates(layer, built)
         return built
+
+    def _add_updates(self, layer: Any, built: Any) -> None:
+        """Give a module of the user's what the one here calls around its updates."""
+        for when in ("before", "after"):
+            there = getattr(layer, f"{when}_updates") or {}
+            for key, function in there.items():
+                if not getattr(built, f"has_{when}_update")(key):
+                    moved = translated(self.source, self.target, function, self._build)
+                    getattr(built, f"add_{when}_update")(key, moved)
+
+
+def _itself(node: Any) -> Any:
+    return node
 
 
 def _is(a: Any, b: Any) -> bool:
