@@ -28,7 +28,10 @@ from interop_core import (
     register_layer_mapping,
     registrations,
 )
+from interop_core.testing import ROW_CHECKS
 from interop_equinox import companions, from_equinox, to_equinox
+from interop_equinox._batch_norm import FOLDED
+from interop_equinox.testing import HARNESS
 
 # Normalisations of a few numbers in float32, their roots and sums taken in another order.
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 2e-6}
@@ -228,12 +231,13 @@ def test_without_a_state_both_ways_out_are_named() -> None:
         assert "fold_batch_norm=True" in problem.advice
 
 
+ARRAY: Any = {"epsilon": jnp.ones(3)}
 NORMS = {
     "last": lambda: nn.BatchNorm2d((2, 2, 3), epsilon=1e-2),
     "scale": lambda: nn.BatchNorm2d((2, 2, 3), bias_initializer=None),
     "bias": lambda: nn.BatchNorm2d((2, 2, 3), scale_initializer=None),
     "plain": lambda: nn.BatchNorm2d((2, 2, 3), affine=False),
-    "first": lambda: nn.BatchNorm2d((3, 2, 2), feature_axis=0),
+    "first": lambda: nn.BatchNorm2d((3, 2, 2), feature_axis=np.int64(0)),  # type: ignore[arg-type]
 }
 
 
@@ -266,12 +270,21 @@ def test_a_network_is_folded_with_and_without_a_state() -> None:
     assert folded.scale == jax.ShapeDtypeStruct((3,), jnp.float32)
 
 
+def test_rows_of_folded_norms_speak_of_everything() -> None:
+    speaking, existing, *_ = ROW_CHECKS
+    for row in FOLDED:
+        speaking(HARNESS, row)
+        existing(HARNESS, row)
+
+
 def test_what_cannot_be_folded_is_refused() -> None:
     with pytest.raises(UnsupportedConfigurationError, match="no running statistics"):
         to_equinox(nn.BatchNorm0d(3, affine=False, track_running_stats=False), fold_batch_norm=True)
     counts = jax.tree.map(lambda array: array.astype(int), nn.BatchNorm0d(3))
     with pytest.raises(UnsupportedConfigurationError, match="of int32; cast"):
         to_equinox(counts, fold_batch_norm=True)
+    with pytest.raises(UnsupportedConfigurationError, match="is no number"):
+        to_equinox(nn.BatchNorm0d(3, **ARRAY), fold_batch_norm=True)
     mixed: Any = nn.BatchNorm0d(3)
     mixed.running_var.value = mixed.running_var.value.astype(jnp.bfloat16)
     with pytest.raises(ConversionError, match="one dtype"):

@@ -9,7 +9,8 @@ so high that the divisor is 1, and stays 1 through training.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -108,8 +109,8 @@ def _evaluated(value: Any, counter: Any, momentum: Any) -> Any:
 def _feature(config: Config) -> int:
     """The one feature axis of one example, counted from the front; -1 where there are several."""
     axis = config["feature_axis"]
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
-    return given[0] % len(config["in_size"]) if len(given) == 1 else -1
+    given = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    return operator.index(given[0]) % len(config["in_size"]) if len(given) == 1 else -1
 
 
 def _first_or_last(axis: Any, config: Config) -> None:
@@ -148,9 +149,15 @@ def _both_or_none(_: Any, config: Config) -> bool:
     return _scales(config)
 
 
-def _checked_momentum(momentum: Any, _: Config) -> Any:
-    settled(momentum)
-    return momentum
+def _number(value: Any, _: Config) -> Any:
+    if not isinstance(value, Real):
+        raise Refusal(f"{value!r} is no number", "Equinox keeps it as a part of the structure")
+    return value
+
+
+def _momentum(value: Any, config: Config) -> Any:
+    settled(_number(value, config))
+    return value
 
 
 def _axis_name_to(name: Any, _: Config) -> Any:
@@ -178,7 +185,7 @@ def _axis_name_back(name: Any, _: Config) -> Any:
 
 
 _AXIS_NAME = Iso(_axis_name_to, _axis_name_back, "the batch is a mapped axis in Equinox")
-_SIZE = Iso(lambda size, config: size[max(_feature(config), -1)], SPATIAL.back, "its channels")
+_SIZE = Iso(lambda size, config: size[_feature(config)], SPATIAL.back, "its channels")
 
 
 def _same_rank(rank: int) -> Any:
@@ -207,8 +214,8 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
         (
             Opt("in_size", "input_size", _SIZE),
             Given("core", "feature_axis", -1, _first_or_last, "Equinox has the channels first"),
-            Opt("epsilon", "eps"),
-            Opt("momentum", "momentum", Iso(_checked_momentum, _checked_momentum, "=")),
+            Opt("epsilon", "eps", Iso(_number, _number, "=")),
+            Opt("momentum", "momentum", Iso(_momentum, _momentum, "=")),
             Opt(
                 "affine",
                 "channelwise_affine",
@@ -251,6 +258,7 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
 _REFUSED = (
     Refused("core", case(in_size=5, scale_initializer=None), "a bias and no scale"),
     Refused("core", case(in_size=5, momentum=1.0), "momentum=1.0"),
+    Refused("core", case(in_size=5, epsilon=jnp.ones(5)), "is no number"),
     Refused("core", case(in_size=5, axis_name="batch"), "axis_name='batch'"),
     Refused("core", case(in_size=5, affine=False, track_running_stats=False), "always keeps"),
     Refused(
@@ -321,7 +329,7 @@ def _folded(core: type) -> LayerMap:
             Given("core", "feature_axis", -1, _first_or_last, "Equinox has the channels first"),
             Given("core", "track_running_stats", True, _tracked),
             Only("core", "dtype", None, "cast the model and its input instead"),
-            ignored("core", "epsilon", "part of the factor"),
+            Given("core", "epsilon", 1e-5, _number, "it is part of the factor"),
             ignored(
                 "core",
                 "momentum axis_name axis_index_groups use_fast_variance",
