@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
 
 from interop_core import nn
+from interop_core.companion_convolution_rows import (
+    Words,
+    convolution_companions,
+    scaled_convolution_companions,
+)
 from interop_core.layout import Layout, axes
 from interop_core.mapping import (
     HAS,
@@ -18,10 +27,12 @@ from interop_core.mapping import (
     LayerMap,
     Only,
     Opt,
-    Refused,
     case,
     leaf,
 )
+
+from . import companions
+from ._linear import with_weight
 
 LETTERS = "dhw"
 
@@ -102,16 +113,68 @@ def _conv(core: type, foreign: type, rank: int) -> LayerMap:
             case(in_channels=4, out_channels=6, kernel_size=2, padding="SAME_LOWER",
                  use_bias=False, input=(*size, 4)),
         ),
-        refusals=(
-            Refused("core", case(in_size=(*size, 4), out_channels=6, kernel_size=3,
-                                 padding=((0, 0),) * rank, lhs_dilation=2), "lhs_dilation"),
-        ),
         channels=_channels,
     )  # fmt: skip
 
 
-ROWS: tuple[LayerMap, ...] = (
+STOCK: tuple[LayerMap, ...] = (
     _conv(nn.Conv1d, eqx.nn.Conv1d, 1),
     _conv(nn.Conv2d, eqx.nn.Conv2d, 2),
     _conv(nn.Conv3d, eqx.nn.Conv3d, 3),
+)
+"""The rows of Equinox's own convolutions."""
+
+
+def _kernel(rank: int) -> Layout:
+    return axes(f"{spatial_axes(rank)} i o -> o i {spatial_axes(rank)}")
+
+
+# The layout of a bias depends on where the core layer has its channels.
+_bias_of: Any = _bias
+
+_WORDS = Words(
+    options=(
+        Opt("in_size", "in_channels", IN_CHANNELS),
+        Given("core", "channel_first", False, reason="it is where the data lies already"),
+    ),
+    kernel=_kernel,
+    bias=_bias_of,
+    more=(("channels", _channels),),
+)
+
+
+def _says_more(config: Config) -> bool:
+    """Whether a core layer has options that Equinox's own has no word for."""
+    named = any(config[name] is not None for name in ("w_mask", "dtype", "precision"))
+    return named or any(step != 1 for step in config["lhs_dilation"])
+
+
+def _masked(row: LayerMap) -> LayerMap:
+    """The row of a plain convolution, with what is particular to it here."""
+    core: Any = row.core
+    rank: int = core.spatial
+    size, zeros = (5, 4, 4)[:rank], nn.init.ZeroInit()
+    mask = (np.arange(3.0**rank, dtype=np.float32) % 2).reshape((3,) * rank)[..., None, None]
+    # What does not depend on the number of axes is tried on two.
+    several = (
+        case(in_size=(*size, 4), out_channels=2, kernel_size=3, padding=((0, 1),) * rank,
+             lhs_dilation=2, stride=2, precision="highest"),
+        case(in_size=(4, *size), out_channels=2, kernel_size=3, groups=2, dtype=jnp.float32,
+             padding=1, padding_mode="CIRCULAR", channel_first=True, b_init=zeros,
+             input=(4, *size)),
+    )  # fmt: skip
+    return replace(
+        row,
+        cases=(
+            case(in_size=(*size, 4), out_channels=2, kernel_size=3, w_mask=mask, b_init=zeros),
+            *(several if rank == 2 else ()),
+        ),
+        note="With a mask, gaps in the input, a dtype to compute in, or a precision.",
+    )
+
+
+ROWS: tuple[LayerMap, ...] = (
+    *(_masked(with_weight(r)) for r in convolution_companions(companions, _WORDS, _says_more)),
+    *STOCK,
+    *map(with_weight, scaled_convolution_companions(companions, _WORDS)),
 )

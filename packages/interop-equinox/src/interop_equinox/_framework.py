@@ -44,6 +44,7 @@ from ._state import (
     whole,
     whole_builder,
 )
+from .companions._constant import value_of
 
 IGNORED = frozenset({"key", "dtype", "inference", "deterministic", "elementwise_affine"})
 """Parameters of any layer that say how it starts, and switches between training and evaluation."""
@@ -125,7 +126,8 @@ class Equinox(Calling):
         if type(inner) is eqx.nn.Lambda:
             return keywords_of(inner.fn)
         held = _held(inner).items()
-        return {n: v for n, v in held if not (_is_array(v) or isinstance(v, eqx.Module))}
+        kept = {n: v for n, v in held if not (_is_array(v) or isinstance(v, eqx.Module))}
+        return {name: value_of(value) for name, value in kept.items()}
 
     def audit(self, node: Any) -> None:
         """Compare a layer with what its constructor makes: `eqx.tree_at` can put anything in."""

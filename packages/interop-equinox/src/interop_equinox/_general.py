@@ -54,7 +54,7 @@ _SUM = Refused(
 )
 
 ROWS: tuple[LayerMap, ...] = (
-    *(_general(row, eqx.nn.Conv) for row in _conv.ROWS),
+    *(_general(row, eqx.nn.Conv) for row in _conv.STOCK),
     *(_general(row, eqx.nn.ConvTranspose) for row in _conv_transpose.ROWS),
     *(
         _general(row, eqx.nn.Pool, *_LARGEST, refusals=(_SUM,) if rank == 2 else ())

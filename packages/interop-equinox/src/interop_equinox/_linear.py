@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import equinox as eqx
 
 from interop_core import nn
+from interop_core.companion_linear_rows import (
+    Words,
+    connection_companions,
+    linear_companions,
+    masked_linear,
+)
 from interop_core.errors import Refusal
 from interop_core.layout import axes
 from interop_core.mapping import (
@@ -20,6 +28,8 @@ from interop_core.mapping import (
     case,
     leaf,
 )
+
+from . import companions
 
 
 def _has_bias(config: Config) -> bool:
@@ -61,10 +71,37 @@ LINEAR = LayerMap(
     ),
     refusals=(
         Refused("foreign", case(in_features="scalar", out_features=4), "'scalar' has no axis"),
-        Refused("core", case(in_size=3, out_size=4, precision="highest"), "precision='highest'"),
     ),
     example_rank=lambda config: 1,
     note="Several leading axes are worked on by `Pointwise`.",
 )
 
-ROWS: tuple[LayerMap, ...] = (LINEAR,)
+_WORDS = Words(kernel=axes("i o -> o i"))
+
+
+def _says_more(config: Config) -> bool:
+    """Whether a core layer has options that Equinox's own has no word for."""
+    return any(config[name] is not None for name in ("w_mask", "dtype", "precision"))
+
+
+def with_weight(row: LayerMap) -> LayerMap:
+    """The row with the companion's kernel called as Equinox calls it."""
+    leaves = (
+        replace(entry, foreign=tuple("weight" if n == "kernel" else n for n in entry.foreign))
+        for entry in row.leaves
+    )
+    return replace(row, leaves=tuple(leaves))
+
+
+MASKED = replace(
+    masked_linear(companions, _WORDS),
+    chosen=_says_more,
+    note="With a mask, a dtype to compute in, or a precision.",
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    *map(with_weight, (MASKED,)),
+    LINEAR,
+    *map(with_weight, linear_companions(companions, _WORDS)),
+    *map(with_weight, connection_companions(companions, _WORDS)),
+)

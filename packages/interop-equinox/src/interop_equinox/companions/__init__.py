@@ -7,23 +7,57 @@ nothing but jax and Equinox to run. `to_equinox` makes them, and they can be mad
 from __future__ import annotations
 
 from ._activation import RReLU, Softmax2d, Threshold, Unflatten
+from ._convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ScaledWSConv1d,
+    ScaledWSConv2d,
+    ScaledWSConv3d,
+)
+from ._dropout import (
+    AlphaDropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    DropoutFixed,
+    FeatureAlphaDropout,
+)
+from ._linear import AllToAll, MaskedLinear, OneToOne, ScaledWSLinear, SignedWLinear
 from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
 
 __all__ = [
+    "AllToAll",
+    "AlphaDropout",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "DropoutFixed",
+    "FeatureAlphaDropout",
     "GRUCell",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
     "MGUCell",
+    "MaskedLinear",
+    "OneToOne",
     "RReLU",
     "ScaleAndShift",
+    "ScaledWSConv1d",
+    "ScaledWSConv2d",
+    "ScaledWSConv3d",
+    "ScaledWSLinear",
+    "SignedWLinear",
     "Softmax2d",
     "Threshold",
     "URLSTMCell",
