@@ -35,6 +35,10 @@ def _in_size(_: Any, config: Config) -> Any:
     return FEATURES.back(shape_of(config, "kernel", 2)[0], config)
 
 
+def _as_they_are(*arrays: Any, **_: Any) -> Any:
+    return arrays
+
+
 def _product(*arguments: Any, **options: Any) -> Any:
     return jax.lax.dot_general(*arguments, **options)
 
@@ -71,7 +75,11 @@ LINEAR = LayerMap(
     ),
     refusals=(
         Refused("foreign", case(features=4, dot_general=_product, input=(3,)), "dot_general="),
+        Refused("foreign", case(features=4, dot_general_cls=lambda: _product, input=(3,)),
+                "dot_general_cls="),
+        Refused("foreign", case(features=4, promote_dtype=_as_they_are, input=(3,)),
+                "promote_dtype="),
     ),
-)
+)  # fmt: skip
 
 ROWS: tuple[LayerMap, ...] = (LINEAR,)

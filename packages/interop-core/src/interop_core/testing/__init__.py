@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..bridge import Bridge
+from ..mapping import LayerMap
 from ._agreement import AGREEMENT
 from ._checks import CHECKS
 from ._harness import Call, Harness, Outcome, call_core, one_by_one
 from ._quick import quick_compilation
-from ._rows import ROW_CHECKS, refusals, refuses
-from ._samples import Pair, Sample, filled, named_rows, pair_of, samples
+from ._rows import ROW_CHECKS, refusals_of, refuses
+from ._samples import Pair, Sample, filled, named_rows, pair_of, samples_of
 
 __all__ = [
     "AGREEMENT",
@@ -39,13 +40,15 @@ __all__ = [
     "Sample",
     "call_core",
     "checks",
+    "checks_of",
     "filled",
+    "named_rows",
     "one_by_one",
     "pair_of",
     "quick_compilation",
-    "refusals",
+    "refusals_of",
     "refuses",
-    "samples",
+    "samples_of",
 ]
 
 
@@ -79,16 +82,24 @@ def checks(bridge: Bridge) -> list[Check]:
     Returns:
         Checks with distinct names, in the order of the rows.
     """
-    found: list[Check] = []
-    for name, row in named_rows(bridge):
-        for of_row in ROW_CHECKS:
-            found.append(Check(f"{name}-{of_row.__name__}", _bound(of_row, row)))
-    for sample in samples(bridge):
-        for of_pair in (*CHECKS, *AGREEMENT):
-            name = f"{sample}-{of_pair.__name__}"
-            found.append(Check(name, _on_pair(of_pair, sample)))
-    for refusal in refusals(bridge):
-        found.append(Check(str(refusal), _bound(refuses, refusal)))
+    return [check for name, row in named_rows(bridge) for check in checks_of(bridge, name, row)]
+
+
+def checks_of(bridge: Bridge, name: str, row: LayerMap) -> list[Check]:
+    """Every check of one row: of the row, of its refusals, and of each case.
+
+    Args:
+        bridge: the bridge that the row belongs to, or is registered for.
+        name: what the checks' names begin with.
+        row: the row.
+    """
+    found = [Check(f"{name}-{of_row.__name__}", _bound(of_row, row)) for of_row in ROW_CHECKS]
+    found += [Check(str(refusal), _bound(refuses, refusal)) for refusal in refusals_of(name, row)]
+    found += [
+        Check(f"{sample}-{of_pair.__name__}", _on_pair(of_pair, sample))
+        for sample in samples_of(bridge, name, row)
+        for of_pair in (*CHECKS, *AGREEMENT)
+    ]
     return found
 
 

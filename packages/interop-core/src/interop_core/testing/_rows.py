@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import nn
-from ..bridge import Bridge
 from ..core_side import CORE
 from ..errors import InteropError, UnsupportedConfigurationError
 from ..mapping import LayerMap, Opt, Refused
@@ -18,7 +17,7 @@ from ..options import CORE_IGNORED, CORE_STATE_TYPES, parameters
 from ..registry import for_core, for_foreign
 from ._checks import require
 from ._harness import Harness
-from ._samples import Sample, batch_of, importable, make_core, named_rows, spoken_of
+from ._samples import Sample, batch_of, importable, make_core, spoken_of
 
 
 def parameters_are_accounted_for(harness: Harness, row: LayerMap) -> None:
@@ -74,13 +73,9 @@ class Refusal:
         return self.name
 
 
-def refusals(bridge: Bridge) -> list[Refusal]:
-    """Every refusal of every row, in the order of the rows."""
-    return [
-        Refusal(row, refused, f"{name}-refusal{index}")
-        for name, row in named_rows(bridge)
-        for index, refused in enumerate(row.refusals)
-    ]
+def refusals_of(name: str, row: LayerMap) -> list[Refusal]:
+    """Every refusal of one row."""
+    return [Refusal(row, refused, f"{name}-refusal{i}") for i, refused in enumerate(row.refusals)]
 
 
 def refuses(harness: Harness, refusal: Refusal) -> None:

@@ -65,15 +65,11 @@ def named_rows(bridge: Bridge) -> list[tuple[str, LayerMap]]:
     return found
 
 
-def samples(bridge: Bridge) -> list[Sample]:
-    """Every case of every row, in the order of the rows."""
-    found = []
-    for name, row in named_rows(bridge):
-        for index, case in enumerate(row.cases):
-            found.append(Sample(row, "core", case, f"{name}-{index}"))
-        for index, case in enumerate(row.foreign_cases):
-            found.append(Sample(row, "foreign", case, f"{name}-{bridge.name}{index}"))
-    return found
+def samples_of(bridge: Bridge, name: str, row: LayerMap) -> list[Sample]:
+    """Every case of one row, the core's first."""
+    core = [Sample(row, "core", case, f"{name}-{i}") for i, case in enumerate(row.cases)]
+    foreign = enumerate(row.foreign_cases)
+    return core + [Sample(row, "foreign", case, f"{name}-{bridge.name}{i}") for i, case in foreign]
 
 
 def filled(arrays: Arrays, positive: Any, seed: int = 0) -> dict[str, Any]:

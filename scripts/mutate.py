@@ -1,0 +1,212 @@
+"""Spoils each row in every way that it can be wrong, and counts what the generated checks notice.
+
+A *mutant* is a row with one mistake: an option dropped or taken for any value, two axes or two
+halves of an array swapped, two arrays confused, an array said to be always there, the channels on
+another axis. It is killed when one of the checks that the row brings along fails. What survives is
+printed: a mistake that could be made in the row without a test to tell. The exit status is 1 then.
+
+    python scripts/mutate.py --framework nnx --row LSTM
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import interop_equinox.testing
+import interop_linen.testing
+import interop_nnx.testing
+from interop_core.bridge import Bridge
+from interop_core.layout import IDENTITY, Blocks, Layout, axes, chain
+from interop_core.mapping import Config, Given, LayerMap, Leaf, Only, Opt, Unconvertible, ignored
+from interop_core.options import REQUIRED, parameters
+from interop_core.registry import for_core, register_layer_mapping, registrations
+from interop_core.testing import Harness, checks_of, named_rows, pair_of, samples_of
+
+HARNESSES: dict[str, Harness] = {
+    "nnx": interop_nnx.testing.HARNESS,
+    "linen": interop_linen.testing.HARNESS,
+    "equinox": interop_equinox.testing.HARNESS,
+}
+
+HALVES = Blocks("ab", "ba")
+UNCHECKED = Given("core", "", None).check
+ALWAYS = Leaf((), ()).when
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A row with one mistake.
+
+    Attributes:
+        row: the spoiled row.
+        mistake: what is wrong in it.
+    """
+
+    row: LayerMap
+    mistake: str
+
+
+def mutants(bridge: Bridge, row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutant]:
+    """Every mistake that can be made in a row.
+
+    Args:
+        bridge: the bridge whose row it is.
+        row: the row as it is.
+        ranks: the shapes of the framework's arrays by name, in some case of the row.
+    """
+    yield from _options(bridge, row)
+    yield from _layouts(row, ranks)
+    yield from _names(row, ranks)
+    if bridge.channels_first and row.channels in ("first", "same"):
+        other: Any = "same" if row.channels == "first" else "first"
+        yield Mutant(replace(row, channels=other), f"channels={other!r}")
+
+
+def _options(bridge: Bridge, row: LayerMap) -> Iterator[Mutant]:
+    """Options left out on both sides, and pinned ones taken at any value."""
+    for place, option in enumerate(row.options):
+        rest = (*row.options[:place], *row.options[place + 1 :])
+        if isinstance(option, Opt):
+            # Read off an array, or needed to make the layer at all: nothing is left to test.
+            if "." in option.foreign or _is_required(row, option):
+                continue
+            loose = (ignored("core", option.core, ""), ignored("foreign", option.foreign, ""))
+            yield Mutant(replace(row, options=(*rest, *loose)), f"drops {option.core}")
+        elif isinstance(option, Only | Given):
+            if isinstance(option, Given) and option.check is UNCHECKED:
+                continue
+            if option.side == "core" and _goes_elsewhere(bridge, row, option.name):
+                continue
+            free = replace(row, options=(*rest, ignored(option.side, option.name, "")))
+            yield Mutant(free, f"takes any {option.side}.{option.name}")
+
+
+def _is_required(row: LayerMap, option: Opt) -> bool:
+    """Whether one of the classes cannot be made without the option."""
+    core, foreign = parameters(row.core), parameters(row.foreign)
+    return core.get(option.core) is REQUIRED or foreign.get(option.foreign) is REQUIRED
+
+
+def _goes_elsewhere(bridge: Bridge, row: LayerMap, name: str) -> bool:
+    """Whether a core layer with this option off its default becomes another row's layer."""
+    entries = for_core(bridge, row.core)
+    if isinstance(entries, Unconvertible) or row not in entries:
+        return False
+    for value in (None, object()):
+        config = {**parameters(row.core), name: value, "stacked": False, "example": None}
+        before = entries[: entries.index(row)]
+        if not row.chosen(config) or any(
+            isinstance(entry, LayerMap) and entry.chosen(config) for entry in before
+        ):
+            return True
+    return False
+
+
+def _layouts(row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutant]:
+    """Arrays of one foreign name with two axes or two halves the wrong way round."""
+    for entry in row.leaves:
+        shape = ranks.get(entry.foreign[0])
+        if len(entry.foreign) > 1 or shape is None:
+            continue
+        if len(shape) > 1:
+            letters = "abcdefgh"[: len(shape)]
+            turned = letters[:-2] + letters[-1] + letters[-2]
+            swap = axes(f"{' '.join(letters)} -> {' '.join(turned)}")
+            yield Mutant(_with_layout(row, entry, swap), f"swaps axes of {entry.foreign[0]}")
+        if shape and shape[-1] % 2 == 0:
+            yield Mutant(_with_layout(row, entry, HALVES), f"swaps halves of {entry.foreign[0]}")
+
+
+def _with_layout(row: LayerMap, entry: Leaf, more: Layout) -> LayerMap:
+    def layout(config: Config) -> Layout:
+        before = entry.at(config)
+        return more if before is IDENTITY else chain(before, more)
+
+    changed = tuple(replace(e, layout=layout) if e is entry else e for e in row.leaves)
+    return replace(row, leaves=changed)
+
+
+def _names(row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutant]:
+    """Arrays of one shape confused with each other, and arrays that are said to be always there."""
+    flat = [(e, n) for e in row.leaves for n in e.foreign]
+    for (first, a), (second, b) in pairwise(flat):
+        if a in ranks and ranks.get(a) == ranks.get(b):
+            renamed = {a: b, b: a}
+            leaves = tuple(
+                replace(e, foreign=tuple(renamed.get(n, n) for n in e.foreign))
+                if e in (first, second)
+                else e
+                for e in row.leaves
+            )
+            yield Mutant(replace(row, leaves=leaves), f"confuses {a} and {b}")
+    for entry in row.leaves:
+        if entry.when is not ALWAYS:
+            always = replace(entry, when=ALWAYS)
+            leaves = tuple(always if e is entry else e for e in row.leaves)
+            yield Mutant(replace(row, leaves=leaves), f"always has {entry.foreign[0]}")
+
+
+def is_killed(harness: Harness, name: str, mutant: Mutant) -> bool:
+    """Whether one of the checks of a row fails once the mutant stands in its place."""
+    bridge = harness.bridge
+    with registrations():
+        register_layer_mapping(mutant.row, framework=bridge.name)
+        for check in checks_of(bridge, name, mutant.row):
+            try:
+                check(harness)
+            except Exception:
+                return True
+    return False
+
+
+def shapes_of(harness: Harness, name: str, row: LayerMap) -> dict[str, tuple[int, ...]]:
+    """The shapes of the framework's arrays in the first case of a row that has any."""
+    for sample in samples_of(harness.bridge, name, row):
+        arrays = pair_of(harness, sample).foreign_arrays
+        if arrays:
+            return {n: tuple(array.shape) for n, array in arrays.items()}
+    return {}
+
+
+def main() -> int:
+    """Spoil the rows that are asked for, print the survivors and the count."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--framework", choices=HARNESSES, action="append")
+    parser.add_argument("--row", default="", help="rows whose name holds this word")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th mutant alone")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # what a spoiled row warns of is not looked at
+    started, made, survivors = time.perf_counter(), 0, []
+    for framework in arguments.framework or HARNESSES:
+        harness = HARNESSES[framework]
+        for name, row in named_rows(harness.bridge):
+            if arguments.row.lower() not in name.lower():
+                continue
+            for place, mutant in enumerate(
+                mutants(harness.bridge, row, shapes_of(harness, name, row))
+            ):
+                if place % arguments.every:
+                    continue
+                made += 1
+                if not is_killed(harness, name, mutant):
+                    survivors.append(f"{framework} {name}: {mutant.mistake}")
+                    print("survives:", survivors[-1], flush=True)
+    killed = made - len(survivors)
+    score = 100 * killed / made if made else 100.0
+    seconds = time.perf_counter() - started
+    print(f"{killed} of {made} mutants killed ({score:.1f} %) in {seconds:.0f} s")
+    return int(bool(survivors) or not made)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
