@@ -23,6 +23,7 @@ def convert_to(
     copy: bool = False,
     verify: bool = False,
     apply_transforms: bool = False,
+    trains: bool = True,
 ) -> Any:
     """Convert a core model into a node of the bridge's framework.
 
@@ -34,6 +35,8 @@ def convert_to(
         copy: whether the result shares no buffer with the model.
         verify: whether both models are run and compared before the result is given.
         apply_transforms: whether an `nn.Param` with a transformation gives its value.
+        trains: whether the result is to be trained as the model is, or computes the same in
+            evaluation alone; what ``verify`` compares.
 
     Raises:
         InteropError: every problem of the model in one error, before any array is touched.
@@ -46,7 +49,7 @@ def convert_to(
         channels=channels,
         apply_transforms=apply_transforms,
     )
-    return _carried_out(plan, sample_input, copy=copy, verify=verify)
+    return _carried_out(plan, sample_input, copy=copy, verify=verify, trains=trains)
 
 
 def convert_from(
@@ -62,10 +65,12 @@ def convert_from(
     return _carried_out(plan, sample_input, copy=copy, verify=verify)
 
 
-def _carried_out(plan: Plan, sample_input: Any, *, copy: bool, verify: bool) -> Any:
+def _carried_out(
+    plan: Plan, sample_input: Any, *, copy: bool, verify: bool, trains: bool = True
+) -> Any:
     raise_problems(plan.problems)
     execution = Execution(plan, copy=copy)
     built = execution.build(plan.root)
     if verify:
-        verify_execution(execution, sample_input)
+        verify_execution(execution, sample_input, trains=trains)
     return built

@@ -62,8 +62,8 @@ def drawn_input(plan: Plan, sample_input: Any) -> Any:
     first = next((n.recipe.core for n in places(plan.root) if _speaks(n) and n.recipe), None)
     below = first.num_embeddings if isinstance(first, nn.Embedding) else None
     shape = plan.example
-    if shape is None and below is not None:
-        shape = ()
+    if shape is None:
+        shape = () if below is not None else getattr(first, "in_size", None)
     if shape is None:
         reason = "nothing says which shape the model's input has, and verifying it takes one"
         problem = Problem((), plan.root.title, MissingShapeError, reason, _ASK)

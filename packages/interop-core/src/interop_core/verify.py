@@ -36,7 +36,9 @@ _GRADIENTS = 4.0
 _ADVICE = "correct the mapping of this layer, or convert it by another one"
 
 
-def verify_execution(execution: Execution, sample_input: Any = None) -> None:
+def verify_execution(
+    execution: Execution, sample_input: Any = None, *, trains: bool = True
+) -> None:
     """Run both models of a conversion that was carried out, and compare what they give.
 
     Each layer gets what the source model gives it, in evaluation mode; its output has to agree,
@@ -47,6 +49,7 @@ def verify_execution(execution: Execution, sample_input: Any = None) -> None:
     Args:
         execution: the conversion.
         sample_input: one unbatched example or its shape.
+        trains: whether training steps and gradients are compared too.
 
     Raises:
         VerificationError: for the first layer that differs by more than rounding explains.
@@ -55,7 +58,8 @@ def verify_execution(execution: Execution, sample_input: Any = None) -> None:
     """
     _require_numbers(execution.plan)
     with random.seed_context(0), jax.default_matmul_precision("highest"):
-        _Verification(execution, drawn_input(execution.plan, sample_input)).run()
+        x = drawn_input(execution.plan, sample_input)
+        _Verification(execution, x, trains=trains).run()
 
 
 def _require_numbers(plan: Plan) -> None:
@@ -76,11 +80,11 @@ def _require_numbers(plan: Plan) -> None:
 class _Verification:
     """One comparison of two models; see `verify_execution`."""
 
-    def __init__(self, execution: Execution, x: Any) -> None:
+    def __init__(self, execution: Execution, x: Any, *, trains: bool) -> None:
         self.execution, self.plan = execution, execution.plan
         self.source, self.target = running(self.plan.source), running(self.plan.target)
         self.outward = self.plan.target is self.plan.bridge
-        self.x = x
+        self.x, self.trains = x, trains
         self.leading = len(batch_axes(self.plan))
         self.whole = next(node for node in self.plan.root.walk() if node.source is not None)
         self.steps = [node for node in places(self.plan.root) if node.recipe is not None]
@@ -92,7 +96,7 @@ class _Verification:
             first = self.plan.channels_first_in
             carry = self._carry(node)
             call = Call(self.x, self.leading, carry, first_in=first, first_out=first)
-            self._layer(node, call, deeply=True)
+            self._layer(node, call, deeply=self.trains)
             return
         inputs, expected, found = run_as_program(self._program, *self._parameters())
         self._require_finite(self.whole, expected)
@@ -105,7 +109,7 @@ class _Verification:
             fresh = key not in self._gone_through
             self._gone_through.add(key)
             if fresh or not apart.agrees:
-                self._layer(node, call, deeply=fresh)
+                self._layer(node, call, deeply=fresh and self.trains)
         if not apart.agrees:
             reason = f"each of its layers agrees, and the whole model does not: its output {apart}"
             self._raise((), self.whole.title, apart, "output", reason, "")

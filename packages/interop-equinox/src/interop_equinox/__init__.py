@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from interop_core import nn
 from interop_core.bridge import Bridge
-from interop_core.convert import execute, plan_from, plan_to
+from interop_core.conversion import convert_from, convert_to
 
 from ._framework import Equinox
 from ._pointwise import Pointwise
@@ -36,6 +36,9 @@ def to_equinox(
     channels: Literal["native", "last"] = "native",
     stateful: bool = False,
     fold_batch_norm: bool = False,
+    copy: bool = False,
+    verify: bool = False,
+    apply_transforms: bool = False,
 ) -> Any:
     """Convert a core model into an Equinox one, with its weights.
 
@@ -58,6 +61,14 @@ def to_equinox(
             comes in evaluation mode; ``eqx.nn.inference_mode(model, False)`` trains.
         fold_batch_norm: whether a batch normalisation becomes what it is in evaluation, a factor
             and a shift for each channel (`companions.ScaleAndShift`), which needs no state.
+        copy: whether the result has arrays of its own. By default arrays that both sides store
+            alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
+            them from the other. Layers that are tied stay tied either way.
+        verify: whether both models are run on drawn inputs and compared, layer by layer: outputs
+            and gradients in evaluation mode, and training steps where there are running
+            statistics. No random stream is advanced. Dropout is compared in evaluation only.
+        apply_transforms: whether an `nn.Param` with a transformation is converted by its value,
+            which is then trained as it is. By default it is refused.
 
     Returns:
         An Equinox module that computes the same; with ``stateful=True`` the pair of it and its
@@ -65,6 +76,7 @@ def to_equinox(
 
     Raises:
         InteropError: where anything cannot be converted exactly, with every problem in it.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import jax
@@ -77,11 +89,28 @@ def to_equinox(
         >>> y, state = batched(jax.numpy.ones((2, 4)), state)
     """
     bridge = _BRIDGES[bool(stateful), bool(fold_batch_norm)]
-    built = whole(execute(plan_to(bridge, model, sample_input=sample_input, channels=channels)))
+    node = convert_to(
+        bridge,
+        model,
+        sample_input=sample_input,
+        channels=channels,
+        copy=copy,
+        verify=verify,
+        trains=not fold_batch_norm,
+        apply_transforms=apply_transforms,
+    )
+    built = whole(node)
     return split(built) if stateful else built
 
 
-def from_equinox(model: Any, state: Any = None, *, sample_input: Any = None) -> Any:
+def from_equinox(
+    model: Any,
+    state: Any = None,
+    *,
+    sample_input: Any = None,
+    copy: bool = False,
+    verify: bool = False,
+) -> Any:
     """Convert an Equinox model into a core model, with its weights.
 
     The result keeps channels last. Where an Equinox stack looks at channels-first data as it lies,
@@ -93,12 +122,19 @@ def from_equinox(model: Any, state: Any = None, *, sample_input: Any = None) -> 
             what evaluation makes of it: Equinox divides it by ``1 - momentum**counter``.
         sample_input: one unbatched example as the core's model will take it (channels last), or
             its shape; needed where a layer's sizes depend on its input, as a convolution's do.
+        copy: whether the result has arrays of its own. By default arrays that both sides store
+            alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
+            them from the other. Layers that are tied stay tied either way.
+        verify: whether both models are run on drawn inputs and compared, layer by layer: outputs
+            and gradients in evaluation mode, and training steps where there are running
+            statistics. No random stream is advanced. Dropout is compared in evaluation only.
 
     Returns:
         A core module that computes the same on batches.
 
     Raises:
         InteropError: where anything cannot be converted exactly, with every problem in it.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import equinox as eqx, jax
@@ -107,4 +143,4 @@ def from_equinox(model: Any, state: Any = None, *, sample_input: Any = None) -> 
         (2, 8)
     """
     node = model if state is None else Stateful(model, state)
-    return execute(plan_from(BRIDGE, node, sample_input=sample_input))
+    return convert_from(BRIDGE, node, sample_input=sample_input, copy=copy, verify=verify)

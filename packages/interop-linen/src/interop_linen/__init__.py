@@ -20,7 +20,7 @@ from flax import linen
 
 from interop_core import nn
 from interop_core.bridge import Bridge
-from interop_core.convert import execute, plan_from, plan_to
+from interop_core.conversion import convert_from, convert_to
 from interop_core.core_side import not_a_model
 
 from ._framework import Linen, node_of
@@ -35,7 +35,15 @@ BRIDGE: Bridge = Linen()
 _TRAINING: Bridge = Linen(training=True)
 
 
-def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
+def to_linen(
+    model: nn.Module,
+    *,
+    training: bool = False,
+    sample_input: Any = None,
+    copy: bool = False,
+    verify: bool = False,
+    apply_transforms: bool = False,
+) -> tuple[Any, dict[str, Any]]:
     """Convert a core model to Flax Linen.
 
     Arrays that both sides store alike, as kernels of `linen.Dense` and `linen.Conv`, are the same
@@ -48,6 +56,16 @@ def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str
         training: the mode of `linen.Dropout` and `linen.BatchNorm`. By default the module is ready
             to evaluate, ``module.apply(variables, x)``. With ``training=True`` it is ready to
             train: ``module.apply(variables, x, mutable=["batch_stats"], rngs={"dropout": key})``.
+        sample_input: one unbatched example (channels last), or its shape: what ``verify`` draws
+            inputs for where the model does not say it.
+        copy: whether the result has arrays of its own. By default arrays that both sides store
+            alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
+            them from the other. Layers that are tied stay tied either way.
+        verify: whether both models are run on drawn inputs and compared, layer by layer: outputs
+            and gradients in evaluation mode, and training steps where there are running
+            statistics. No random stream is advanced. Dropout is compared in evaluation only.
+        apply_transforms: whether an `nn.Param` with a transformation is converted by its value,
+            which is then trained as it is. By default it is refused.
 
     Returns:
         The module, and the whole tree of its variables as plain dicts, ``{"params": ...}`` with
@@ -59,6 +77,7 @@ def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str
         UnsupportedLayerError: for a known layer, or an option of one, that Linen has not.
         UnsupportedStructureError: for layers put together by code of their own.
         ConversionError: for arrays that do not fit their layer.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -69,14 +88,28 @@ def to_linen(model: nn.Module, *, training: bool = False) -> tuple[Any, dict[str
         >>> variables["params"]["kernel"] is layer.weight.value["weight"]
         True
     """
-    node = execute(plan_to(_TRAINING if training else BRIDGE, model))
+    node = convert_to(
+        _TRAINING if training else BRIDGE,
+        model,
+        sample_input=sample_input,
+        copy=copy,
+        verify=verify,
+        apply_transforms=apply_transforms,
+    )
     module, variables = assemble(node)
     if not isinstance(module, linen.Module):
         module = linen.Sequential([module], parent=None)
     return module, variables
 
 
-def from_linen(module: linen.Module, params: Mapping[str, Any], *, sample_input: Any = None) -> Any:
+def from_linen(
+    module: linen.Module,
+    params: Mapping[str, Any],
+    *,
+    sample_input: Any = None,
+    copy: bool = False,
+    verify: bool = False,
+) -> Any:
     """Convert a Flax Linen module with its variables to a core model.
 
     Modes, names and initializers are not taken over: the core reads from
@@ -88,6 +121,12 @@ def from_linen(module: linen.Module, params: Mapping[str, Any], *, sample_input:
             A ``FrozenDict`` will do.
         sample_input: one unbatched example, channels last, or its shape. Convolutions and batch
             normalisation need it.
+        copy: whether the result has arrays of its own. By default arrays that both sides store
+            alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
+            them from the other. Layers that are tied stay tied either way.
+        verify: whether both models are run on drawn inputs and compared, layer by layer: outputs
+            and gradients in evaluation mode, and training steps where there are running
+            statistics. No random stream is advanced. Dropout is compared in evaluation only.
 
     Returns:
         The core model. Arrays that both sides store alike are the same buffers in both.
@@ -100,6 +139,7 @@ def from_linen(module: linen.Module, params: Mapping[str, Any], *, sample_input:
         UnmappedLayerError: for a layer that nothing is known of.
         UnsupportedLayerError: for a known layer, or an option of one, that the core has not.
         UnsupportedStructureError: for modules with a forward of their own around others.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -111,4 +151,5 @@ def from_linen(module: linen.Module, params: Mapping[str, Any], *, sample_input:
     """
     if not isinstance(module, linen.Module):
         raise not_a_model(module, "flax.linen")
-    return execute(plan_from(BRIDGE, node_of(module, params), sample_input=sample_input))
+    node = node_of(module, params)
+    return convert_from(BRIDGE, node, sample_input=sample_input, copy=copy, verify=verify)
