@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,3 +160,23 @@ def test_an_axis_move_is_kept_where_channels_stay_last(framework: str) -> None:
     x = jax.random.normal(jax.random.key(0), (2, 4, 9))
     converted = OUT[framework](nn.Sequential(nn.Conv1d((4, 9), 9, 1), *model.layers))
     assert call(framework, converted, x).shape == model(x).shape
+
+
+def test_running_statistics_move_on_from_framework_to_framework() -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm0d(4, momentum=0.5), nn.Linear(4, 2))
+    first, second, third = jax.random.normal(jax.random.key(0), (3, 6, 5)) * 2 + 1
+    of_nnx = to_nnx(model)
+    of_nnx.train()
+    of_nnx(first)
+    of_equinox, state = to_equinox(from_nnx(of_nnx, sample_input=(5,)), stateful=True)
+    trained = eqx.nn.inference_mode(of_equinox, value=False)
+    step = jax.vmap(trained, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
+    _, state = step(second, state)
+    module, variables = to_linen(from_equinox(of_equinox, state, sample_input=(5,)), training=True)
+    _, moved = module.apply(variables, third, mutable=["batch_stats"])
+    back = from_linen(module, {**variables, **moved}, sample_input=(5,))
+    with environ.context(fit=True):
+        for x in (first, second, third):
+            model(x)
+    assert not np.allclose(model.layers[1].running_mean.value, 0, atol=0.1)
+    np.testing.assert_allclose(call("core", back, first), call("core", model, first), **CLOSE)
