@@ -13,6 +13,7 @@ from interop_core.companion_linear_rows import (
     linear_companions,
     masked_linear,
 )
+from interop_core.companion_rows import companion
 from interop_core.errors import Refusal
 from interop_core.layout import axes
 from interop_core.mapping import (
@@ -26,6 +27,7 @@ from interop_core.mapping import (
     Opt,
     Refused,
     case,
+    ignored,
     leaf,
 )
 
@@ -99,7 +101,30 @@ MASKED = replace(
     note="With a mask, a dtype to compute in, or a precision.",
 )
 
+LORA = companion(
+    nn.LoRA,
+    companions.LoRA,
+    Only(
+        "core", "base_module", None, "convert the layer and nn.LoRA without it, and add the outputs"
+    ),
+    ignored("core", "in_size", "a declared size, which the features say"),
+    ignored("core", "kernel_init", "how the matrices start; they are converted"),
+    leaves=(
+        leaf("weight.lora_a", "lora_a", axes("i r -> r i")),
+        leaf("weight.lora_b", "lora_b", axes("r o -> o r")),
+    ),
+    cases=(case(in_features=3, lora_rank=2, out_features=4),),
+    refusals=(
+        Refused(
+            "core",
+            case(in_features=3, lora_rank=2, out_features=4, base_module=nn.Linear(3, 4)),
+            "add the outputs",
+        ),
+    ),
+)
+
 ROWS: tuple[LayerMap, ...] = (
+    LORA,
     *map(with_weight, (MASKED,)),
     LINEAR,
     *map(with_weight, linear_companions(companions, _WORDS)),

@@ -21,8 +21,11 @@ from interop_core.mapping import Config, LayerMap, Leaf, Only, Opt, iso, leaf
 
 from . import companions
 
-ALONE = "an Equinox cell takes and returns its state, which Sequential does not pass on"
-"""Why no cell stands in an `eqx.nn.Sequential`."""
+ALONE = (
+    "an Equinox cell takes and returns its state, and Sequential passes on an eqx.nn.State alone, "
+    "which the examples of a batch have in common"
+)
+"""Why no cell stands in an `eqx.nn.Sequential`: each example has a carry of its own."""
 
 FUNCTIONS: dict[str, Any] = {
     "tanh": jnp.tanh,

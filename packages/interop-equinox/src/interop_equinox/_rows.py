@@ -7,6 +7,7 @@ import equinox as eqx
 from interop_core.companion_activation_rows import TWO_INPUTS
 from interop_core.companion_pooling_rows import UNPOOLING
 from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
@@ -54,9 +55,29 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         "a folded batch normalisation has no running statistics to go on training with",
         "convert the model that it was folded from",
     ),
+    Unconvertible(
+        eqx.nn.WeightNorm,
+        "it trains the length and the direction of a weight, of which it makes the weight in every "
+        "call, and the core trains the weight",
+        "convert the layer inside with the weight that g * v / norm(v) makes",
+    ),
+    Unconvertible(
+        eqx.nn.SpectralNorm,
+        "it divides a weight by its largest singular value in every call, and the core trains the "
+        "weight as it is",
+        "convert the layer inside with the weight that it is called with",
+    ),
+    Unconvertible(
+        eqx.nn.Shared,
+        "it says where a model with a forward of its own holds one thing twice",
+        "put one layer into an eqx.nn.Sequential twice: it stays one",
+    ),
+    Unconvertible(eqx.nn.StatefulLayer, "it is a base class, which computes nothing"),
+    Unconvertible(eqx.nn.StateIndex, "it is the place of a number in a state, and no layer"),
 )
 
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (
     *TWO_INPUTS,
     *UNPOOLING,
+    *WITHOUT_COUNTERPART,
 )

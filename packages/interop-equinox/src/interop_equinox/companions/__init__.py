@@ -23,7 +23,7 @@ from ._dropout import (
     DropoutFixed,
     FeatureAlphaDropout,
 )
-from ._linear import AllToAll, MaskedLinear, OneToOne, ScaledWSLinear, SignedWLinear
+from ._linear import AllToAll, LoRA, MaskedLinear, OneToOne, ScaledWSLinear, SignedWLinear
 from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
@@ -48,6 +48,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LoRA",
     "MGUCell",
     "MaskedLinear",
     "OneToOne",

@@ -315,3 +315,36 @@ class OneToOne(eqx.Module):
             raise ValueError(f"OneToOne has weights of shape {self.in_size}, got {jnp.shape(x)}.")
         y = x * self.weight
         return y if self.bias is None else y + self.bias
+
+
+class LoRA(eqx.Module):
+    """The product of two narrow matrices, which adapts a layer beside it: ``y = B (A x)``.
+
+    Args:
+        in_features: number of input features.
+        lora_rank: number of rows of ``A``, few where the matrix shall be cheap.
+        out_features: number of output features.
+        key: what the matrices are drawn from.
+
+    Example:
+        >>> layer = LoRA(4, 2, 8, key=jax.random.key(0))
+        >>> layer(jnp.ones(4)).shape, layer.lora_a.shape, layer.lora_b.shape
+        ((8,), (2, 4), (8, 2))
+    """
+
+    lora_a: jax.Array
+    lora_b: jax.Array
+    in_features: int = eqx.field(static=True)
+    lora_rank: int = eqx.field(static=True)
+    out_features: int = eqx.field(static=True)
+
+    def __init__(self, in_features: int, lora_rank: int, out_features: int, *, key: Any) -> None:
+        self.in_features, self.lora_rank = in_features, lora_rank
+        self.out_features = out_features
+        keys = jax.random.split(key)
+        self.lora_a = drawn(keys[0], (lora_rank, in_features), in_features)
+        self.lora_b = drawn(keys[1], (out_features, lora_rank), lora_rank)
+
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Multiply the last axis of ``(..., in_features)`` with both matrices."""
+        return jnp.dot(jnp.dot(jnp.asarray(x), self.lora_a.T), self.lora_b.T)
