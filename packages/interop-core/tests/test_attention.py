@@ -42,7 +42,7 @@ def attention(layer: Any, query: Any, key: Any, value: Any, mask: Any = None) ->
             ("key", key, group),
             ("value", value, group),
         ):
-            y = x @ weight[name][:, place]
+            y = x @ weight[f"{name}_weight"][:, place]
             bias = weight.get(f"{name}_bias")
             y = y if bias is None else y + bias[place]
             if layer.normalize_qk and name != "value":
@@ -57,7 +57,7 @@ def attention(layer: Any, query: Any, key: Any, value: Any, mask: Any = None) ->
             )
             logits = np.where(allowed[..., head, :, :], logits, -1e30)
         scores = np.exp(logits - logits.max(-1, keepdims=True))
-        total = total + scores / scores.sum(-1, keepdims=True) @ v @ weight["output"][head]
+        total = total + scores / scores.sum(-1, keepdims=True) @ v @ weight["output_weight"][head]
     return total + weight.get("output_bias", 0.0)
 
 
@@ -174,8 +174,8 @@ class TestDropout:
         eye = jnp.eye(4).reshape(4, 2, 2)
         layer.weight.value = {
             **{name: jnp.zeros_like(a) for name, a in layer.weight.value.items()},
-            "value": eye,
-            "output": eye.reshape(2, 2, 4),
+            "value_weight": eye,
+            "output_weight": eye.reshape(2, 2, 4),
         }
         with environ.context(fit=True), random.seed_context(0):
             y = np.asarray(layer(jnp.ones((3, 40, 4))))  # the sum of the weights of each head

@@ -270,7 +270,7 @@ class LayerMap:
     chosen: Callable[[Config], bool] = field(default=_always, kw_only=True)
     transient: tuple[str, ...] = field(default=(), kw_only=True)
     channels: Channels | Callable[[Config], Channels] = field(default="same", kw_only=True)
-    example_rank: Callable[[Config], int] | None = field(default=None, kw_only=True)
+    example_rank: Callable[[Config], int | None] | None = field(default=None, kw_only=True)
     after: Callable[[Any, tuple[int, ...]], tuple[int, ...] | None] | None = field(
         default=None, kw_only=True
     )

@@ -56,7 +56,7 @@ class Calling:
 
 
 def _arguments(layer: Any, query: Any, *others: Any) -> tuple[Any, ...]:
-    """The inputs; to Equinox's attention, which takes three, the last again where there are less."""
+    """The inputs; three for Equinox's attention, the last one again where there are fewer."""
     given = (query, *others)
     wanted = 3 if type(layer) is eqx.nn.MultiheadAttention else len(given)
     return given + given[-1:] * (wanted - len(given))

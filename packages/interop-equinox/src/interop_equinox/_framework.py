@@ -125,8 +125,11 @@ class Equinox(Calling):
         inner = _inner(node)
         if type(inner) is eqx.nn.Lambda:
             return keywords_of(inner.fn)
-        held = _held(inner).items()
-        kept = {n: v for n, v in held if not (_is_array(v) or isinstance(v, eqx.Module))}
+        held = _held(inner)
+        kept = {n: v for n, v in held.items() if not (_is_array(v) or isinstance(v, eqx.Module))}
+        if "dropout_p" in parameters(type(inner)):  # attention keeps it in a layer inside alone
+            dropout = held.get("dropout")
+            kept["dropout_p"] = getattr(dropout, "p", dropout)
         return {name: value_of(value) for name, value in kept.items()}
 
     def audit(self, node: Any) -> None:
@@ -242,6 +245,8 @@ def _differences(made: Any, found: Any, prefix: str) -> Iterator[str]:
     yield from (f"{prefix}{name}" for name in there.keys() ^ here.keys())
     for name, value in there.items():
         other = here.get(name)
+        if prefix and name in IGNORED:
+            continue  # a mode of a layer inside, or how it started
         if is_index(value) and is_index(other):
             continue  # the model's state says what it stands for
         if isinstance(value, eqx.Module):

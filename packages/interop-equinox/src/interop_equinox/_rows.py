@@ -11,6 +11,7 @@ from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
+    _attention,
     _batch_norm,
     _conv,
     _conv_transpose,
@@ -34,6 +35,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_batch_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
+    *_attention.ROWS,
     *_recurrent.ROWS,
     *_pooling.ROWS,
     *_general.ROWS,

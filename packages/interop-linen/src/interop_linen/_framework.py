@@ -41,6 +41,7 @@ IGNORED = frozenset(
     {
         *("name", "parent", "param_dtype", "rng_collection"),
         *("kernel_init", "recurrent_kernel_init", "bias_init", "scale_init"),
+        *("out_kernel_init", "out_bias_init"),
         *("embedding_init", "carry_init", "deterministic", "use_running_average"),
     }
 )

@@ -18,6 +18,7 @@ from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
+    _attention,
     _batch_norm,
     _conv,
     _conv_companions,
@@ -44,6 +45,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
+    *_attention.ROWS,
     *_recurrent.ROWS,
     *activation_rows(),
     *_activation.ROWS,
@@ -54,9 +56,43 @@ ROWS: tuple[LayerMap, ...] = (
 )
 
 WRAPPED = "it changes the weights of the layer inside on every call"
+_OPERATION = "it is a product for use inside of a layer, whose scales follow what it has seen"
+_OPERATIONS = (
+    "Fp8DirectDotGeneralOp",
+    "Fp8DotGeneral",
+    "Fp8DotGeneralOp",
+    "Fp8Einsum",
+    "NANOOFp8DotGeneralOp",
+)
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(linen.ConvLocal, "it has other weights at every position"),
+    Unconvertible(
+        linen.ConvLocal,
+        "it has a kernel of its own at every position, where a convolution has one for all",
+        "use linen.Conv",
+    ),
+    Unconvertible(
+        linen.ConvLSTMCell,
+        "its gates are convolutions of an image of states, where those of a core cell are products",
+        "use linen.LSTMCell on each position",
+    ),
+    Unconvertible(
+        linen.Einsum,
+        "its axes are those of a formula, where a core layer multiplies along the last one",
+        "use linen.Dense where the kernel has two axes",
+    ),
+    Unconvertible(
+        linen.InstanceNorm,
+        "it normalises each channel alone, over axes of its own choice",
+        "use linen.GroupNorm(num_groups=None, group_size=1)",
+    ),
+    Unconvertible(linen.RNN, "it runs a cell over a sequence", "convert its cell"),
+    Unconvertible(linen.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
+    *(
+        Unconvertible(getattr(linen, name), _OPERATION, "convert the layer without it")
+        for name in _OPERATIONS
+        if hasattr(linen, name)  # releases differ
+    ),
     Unconvertible(linen.WeightNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),

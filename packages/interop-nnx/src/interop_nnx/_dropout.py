@@ -68,7 +68,8 @@ def give_streams(model: Any, rngs: nnx.Rngs | nnx.RngStream | None) -> None:
     for count, layer in enumerate(_dropouts(model, set())):
         if branch is None:
             branch = jax.random.fold_in(_key_of(rngs), _OWN_BRANCH)
-        layer.rngs = nnx.RngStream(jax.random.fold_in(branch, count), tag="dropout")
+        # Said to be data, because an attention layer was made with none.
+        layer.rngs = nnx.data(nnx.RngStream(jax.random.fold_in(branch, count), tag="dropout"))
 
 
 def _key_of(rngs: nnx.Rngs | nnx.RngStream | None) -> Any:
@@ -86,10 +87,16 @@ def _key_of(rngs: nnx.Rngs | nnx.RngStream | None) -> Any:
 
 
 def _dropouts(node: Any, seen: set[int]) -> Iterator[Any]:
-    """Layers that draw, in the order of the model, each once."""
+    """Layers that drop something, in the order of the model, each once."""
     if type(node) is nnx.Sequential:
         for element in node.layers:
             yield from _dropouts(element, seen)
-    elif (type(node) is nnx.Dropout or isinstance(node, Drawing)) and id(node) not in seen:
+        return
+    draws = (
+        type(node) is nnx.Dropout
+        or isinstance(node, Drawing)
+        or (type(node) is nnx.MultiHeadAttention and node.dropout_rate > 0)
+    )
+    if draws and id(node) not in seen:
         seen.add(id(node))
         yield node

@@ -194,13 +194,32 @@ class _NoKeys:
     """Stands in for random streams where nothing is drawn."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda: None
+        return _NoStream()
+
+
+class _NoStream:
+    """Stands in for one of them."""
+
+    def __call__(self) -> None:
+        return None
+
+    def fork(self) -> None:
+        """No stream for the layer itself either."""
 
 
 def _shape_alone(_: Any, shape: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
     """An initializer that draws nothing."""
     abstract: Any = jax.ShapeDtypeStruct
     return abstract(shape, dtype)
+
+
+def _zeros(_: Any, shape: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """An initializer that draws nothing, whose result can be reshaped."""
+    return jnp.zeros(shape, dtype)
+
+
+_RESHAPING = frozenset({nnx.MultiHeadAttention})
+"""Layers that give their initializers another shape than that of the array."""
 
 
 def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any, frozenset[int]]:
@@ -214,8 +233,9 @@ def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any
     more: dict[str, Any] = {}
     stock = is_stock(target) or is_companion(target)
     if stock:
+        plain = _zeros if target in _RESHAPING else _shape_alone
         more = {
-            n: _shape_alone
+            n: plain
             for n, d in known.items()
             if n.endswith(("_init", "_initializer")) and callable(d)
         }

@@ -16,6 +16,7 @@ from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
     _activation,
+    _attention,
     _batch_norm,
     _conv,
     _conv_companions,
@@ -39,6 +40,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_norm.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
+    *_attention.ROWS,
     *_recurrent_companions.STATEFUL,  # the first that is chosen is taken
     *_recurrent.ROWS,
     *_recurrent_companions.WITH_CARRY,
@@ -58,7 +60,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
-    Unconvertible(nnx.MultiHeadAttention, _NO_CORE),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
     Unconvertible(nnx.Bidirectional, "it runs two cells over a sequence", "convert its cells"),

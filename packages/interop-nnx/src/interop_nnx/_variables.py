@@ -18,6 +18,7 @@ from interop_core.errors import ConversionError, Refusal
 from interop_core.functions import is_companion
 from interop_core.options import parameters, same
 
+from ._attention import parts_of
 from .companions import Carry
 
 INHERITED = frozenset({"dtype", "promote_dtype"})
@@ -25,6 +26,12 @@ INHERITED = frozenset({"dtype", "promote_dtype"})
 
 OWN = frozenset({"in_features", "out_features", "use_bias", "param_dtype"})
 """Options of a dense layer inside another layer that its arrays say as well."""
+
+CACHES = {
+    "RoPE": "leave embedding_size and max_seq_len out: the same angles are computed when called",
+    "MultiHeadAttention": "make the layer anew, without init_cache",
+}
+"""What to do about what a layer of NNX keeps for later, by its name: not every release has it."""
 
 STATISTICS = {nnx.BatchNorm: frozenset({"mean", "var"})}
 """Which arrays of a stock layer are running statistics; every other is a parameter."""
@@ -154,12 +161,17 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     """Why a module inside a stock layer is not what the layer's constructor puts there."""
     if not is_stock(type(layer)):
         return None
-    if type(part) is not nnx.Linear:
-        return Refusal(f"{name} is {type(part).__name__}, not nnx.Linear", error=ConversionError)
-    options, own, above = parameters(nnx.Linear), vars(part), vars(layer)
-    for option, default in options.items():
+    if type(layer) is nnx.MultiHeadAttention:
+        kind, given = parts_of(layer).get(name, (nnx.Linear, {}))
+    else:
+        kind, given = nnx.Linear, {n: v for n, v in vars(layer).items() if n in INHERITED}
+    if type(part) is not kind:
+        said = f"{name} is {type(part).__name__}, not nnx.{kind.__name__}"
+        return Refusal(said, error=ConversionError)
+    own = vars(part)
+    for option, default in parameters(kind).items():
         if option in own and option not in OWN:
-            wanted = above.get(option, default) if option in INHERITED else default
+            wanted = given.get(option, default)
             if not same(own[option], wanted):
                 return Refusal(f"{name} has {option}={own[option]!r} of its own")
     return None
@@ -182,6 +194,8 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
             if issubclass(kind, nnx.Intermediate)
             else "hold it in an nnx.Param, or register_layer_mapping for this class"
         )
+        if is_stock(type(layer)) and name.startswith("cached_"):
+            advice = CACHES.get(type(layer).__name__, advice)
         return Refusal(
             f"{name} is an nnx.{kind.__name__}, which no row carries over", advice, ConversionError
         )

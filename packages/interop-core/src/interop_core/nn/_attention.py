@@ -42,11 +42,11 @@ class MultiHeadAttention(LastAxis):
     Called with one array it is self-attention: the same array is asked and answers. Inputs have
     shape ``(..., length, features)`` with equal leading axes, keys and values the same length.
 
-    The state ``weight`` holds ``"query"`` of shape ``(in, heads, qk_size)``, ``"key"``
-    ``(key_size, kv_heads, qk_size)``, ``"value"`` ``(value_size, kv_heads, vo_size)`` and
-    ``"output"`` ``(heads, vo_size, out)``; biases ``"query_bias"``, ``"key_bias"``,
-    ``"value_bias"``, ``"output_bias"`` without the first axis (that of the output has shape
-    ``(out,)``) where they are used; and ``"query_scale"`` and ``"key_scale"`` of shape
+    The state ``weight`` holds the kernels ``"query_weight"`` of shape ``(in, heads, qk_size)``,
+    ``"key_weight"`` ``(key_size, kv_heads, qk_size)``, ``"value_weight"`` ``(value_size, kv_heads,
+    vo_size)`` and ``"output_weight"`` ``(heads, vo_size, out)``; where they are used, the biases
+    ``"query_bias"``, ``"key_bias"``, ``"value_bias"`` without the first of these axes, and
+    ``"output_bias"`` of shape ``(out,)``; and ``"query_scale"`` and ``"key_scale"`` of shape
     ``(qk_size,)`` where ``normalize_qk`` asks for them.
 
     Args:
@@ -91,8 +91,8 @@ class MultiHeadAttention(LastAxis):
         (3, 5, 8)
         >>> layer(x, jnp.ones((3, 7, 8)), is_causal=True).shape
         (3, 5, 8)
-        >>> {name: entry.shape for name, entry in layer.weight.value.items() if "bias" not in name}
-        {'query': (8, 2, 4), 'key': (8, 2, 4), 'value': (8, 2, 4), 'output': (2, 4, 8)}
+        >>> layer.weight.value["query_weight"].shape, layer.weight.value["output_weight"].shape
+        ((8, 2, 4), (2, 4, 8))
     """
 
     weight: State[dict[str, jax.Array]]
@@ -172,7 +172,7 @@ class MultiHeadAttention(LastAxis):
             "output": (heads, self.vo_size, self.out_size[-1]),
         }
         # A kernel starts as a matrix does: initializers count its rows as inputs.
-        made = {name: _kernel(w_init, shape, name == "output") for name, shape in shapes.items()}
+        made = {f"{n}_weight": _kernel(w_init, s, n == "output") for n, s in shapes.items()}
         for name, shape in shapes.items():
             if getattr(self, f"use_{name}_bias"):
                 bias = shape[2:] if name == "output" else shape[1:]
@@ -249,7 +249,7 @@ class MultiHeadAttention(LastAxis):
 
     def _affine(self, subscripts: str, name: str, x: jax.Array) -> jax.Array:
         """A product with a kernel, and its bias."""
-        kernel = self.weight.value[name]
+        kernel = self.weight.value[f"{name}_weight"]
         bias = self.weight.value.get(f"{name}_bias")
         if self.dtype is not None:
             x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)

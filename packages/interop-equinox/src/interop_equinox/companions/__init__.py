@@ -7,6 +7,7 @@ nothing but jax and Equinox to run. `to_equinox` makes them, and they can be mad
 from __future__ import annotations
 
 from ._activation import RReLU, Softmax2d, Threshold, Unflatten
+from ._attention import MultiHeadAttention
 from ._convolution import (
     Conv1d,
     Conv2d,
@@ -28,6 +29,7 @@ from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
+from ._rotary import RoPE
 
 __all__ = [
     "AllToAll",
@@ -50,9 +52,11 @@ __all__ = [
     "LSTMCell",
     "LoRA",
     "MGUCell",
+    "MultiHeadAttention",
     "MaskedLinear",
     "OneToOne",
     "RReLU",
+    "RoPE",
     "ScaleAndShift",
     "ScaledWSConv1d",
     "ScaledWSConv2d",

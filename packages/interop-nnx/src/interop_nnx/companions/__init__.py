@@ -84,6 +84,7 @@ from ._recurrent import (
     URLSTMCell,
     ValinaRNNCell,
 )
+from ._rotary import RoPE
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -126,6 +127,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RoPE",
     "ScaledWSConv1d",
     "ScaledWSConv2d",
     "ScaledWSConv3d",

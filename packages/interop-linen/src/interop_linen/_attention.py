@@ -1,0 +1,174 @@
+"""Rows of attention and of rotary positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen
+
+from interop_core import nn
+from interop_core.attention_rows import (
+    COMPUTE_DTYPE,
+    FLAX_BIASES,
+    FLAX_LEAVES,
+    PER_HEAD,
+)
+from interop_core.companion_rows import companion
+from interop_core.errors import Refusal
+from interop_core.function_rows import DECLARED_SIZE
+from interop_core.mapping import (
+    FEATURES,
+    OUT_FEATURES,
+    Config,
+    Given,
+    Iso,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    last_axis,
+)
+from interop_core.options import parameters
+
+from . import companions
+from ._arrays import shape_of
+
+_CACHE = "pass decode=False, and all keys and values in each call"
+
+
+def _rows_of(array: str) -> Any:
+    """The number of inputs of a projection, read off its kernel."""
+    return lambda _, config: shape_of(config, f"{array}.kernel", 3)[0]
+
+
+def _in_size(_: Any, config: Config) -> Any:
+    return FEATURES.back(shape_of(config, "query.kernel", 3)[0], config)
+
+
+def _per_head(total: int | None, config: Config) -> int:
+    inputs = shape_of(config, "query.kernel", 3)[0]
+    return int(PER_HEAD.back(total or inputs, config))
+
+
+def _outputs(features: int | None, config: Config) -> Any:
+    inputs = shape_of(config, "query.kernel", 3)[0]
+    return OUT_FEATURES.back(features or inputs, config)
+
+
+def _one_head_each(heads: int, config: Config) -> None:
+    if heads != config["num_heads"]:
+        raise Refusal(
+            f"num_kv_heads={heads}: in Linen no heads share their keys",
+            "repeat the keys' and values' heads, and train them apart",
+        )
+
+
+_SIZE = Iso(PER_HEAD.to, _per_head, "per head; by default the features of the queries")
+
+
+def _attention(
+    foreign: type, *, exports: bool = False, cases: Any = (), foreign_cases: Any, refusals: Any = ()
+) -> LayerMap:
+    known = parameters(foreign)
+    pinned = (
+        *("attention_fn", "qkv_dot_general", "out_dot_general"),
+        *("qkv_dot_general_cls", "out_dot_general_cls"),
+        *("qk_attn_weights_einsum_cls", "attn_weights_value_einsum_cls"),
+    )
+    return LayerMap(
+        nn.MultiHeadAttention,
+        foreign,
+        (
+            Opt("num_heads", "num_heads"),
+            Opt("in_size", "query.kernel.shape", Iso(last_axis, _in_size, "rows of the kernel")),
+            Opt("key_size", "key.kernel.shape", Iso(lambda n, _: n, _rows_of("key"), "=")),
+            Opt("value_size", "value.kernel.shape", Iso(lambda n, _: n, _rows_of("value"), "=")),
+            Opt("out_size", "out_features", Iso(OUT_FEATURES.to, _outputs, "last axis")),
+            Opt("qk_size", "qkv_features", _SIZE),
+            Opt("vo_size", "qkv_features", _SIZE),
+            Given("core", "num_kv_heads", None, _one_head_each),
+            *FLAX_BIASES,
+            Opt("normalize_qk", "normalize_qk"),
+            Opt("dropout_rate", "dropout_rate"),
+            Opt("broadcast_dropout", "broadcast_dropout"),
+            Opt("force_fp32_for_softmax", "force_fp32_for_softmax"),
+            Opt("dtype", "dtype", COMPUTE_DTYPE),
+            Opt("precision", "precision"),
+            Only("foreign", "decode", False, _CACHE),
+            *(Only("foreign", name, known[name]) for name in pinned if name in known),
+        ),
+        FLAX_LEAVES,
+        cases=cases,
+        foreign_cases=foreign_cases,
+        refusals=refusals,
+        exports=exports,
+        note="Called with one array, it is self-attention.",
+    )
+
+
+def _queries(query: Any, key: Any, value: Any) -> Any:
+    """Stands in the refusals for an attention of one's own."""
+    return query
+
+
+ATTENTION = _attention(
+    linen.MultiHeadDotProductAttention,
+    exports=True,
+    cases=(
+        case(in_size=(3, 4), num_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=2,
+            out_size=(3, 5),
+            qk_size=3,
+            vo_size=3,
+            use_query_bias=False,
+            use_key_bias=False,
+            use_value_bias=False,
+            use_output_bias=False,
+            normalize_qk=True,
+            dropout_rate=0.5,
+            broadcast_dropout=False,
+            force_fp32_for_softmax=True,
+            dtype=jnp.float32,
+            precision="highest",
+        ),
+    ),
+    foreign_cases=(case(num_heads=2, normalize_qk=True, input=(3, 4)),),
+    refusals=(
+        Refused("core", case(in_size=4, num_heads=2, num_kv_heads=1), "no heads share"),
+        Refused("core", case(in_size=4, num_heads=2, vo_size=3), "vo_size=3"),
+        Refused("core", case(in_size=4, num_heads=2, use_key_bias=False), "use_bias"),
+        Refused("foreign", case(num_heads=2, decode=True, input=(3, 4)), "decode=True"),
+        Refused(
+            "foreign",
+            case(num_heads=2, attention_fn=_queries, input=(3, 4)),
+            "attention_fn=.*_queries",
+        ),
+    ),
+)
+
+ROTARY = companion(
+    nn.RoPE,
+    companions.RoPE,
+    DECLARED_SIZE,
+    cases=(
+        case(theta=50.0, input=(3, 4)),
+        case(keep_dtype=False, dtype=jnp.bfloat16, input=(3, 4)),
+    ),
+)
+
+ROWS: tuple[LayerMap, ...] = (
+    ATTENTION,
+    ROTARY,
+    *(
+        _attention(
+            getattr(linen, name),
+            foreign_cases=(case(num_heads=2, qkv_features=6, out_features=5, input=(3, 4)),),
+        )
+        for name in ("MultiHeadAttention", "SelfAttention")
+        if hasattr(linen, name)  # releases may leave out what they call deprecated
+    ),
+)

@@ -1,0 +1,201 @@
+"""Rows of attention and of rotary positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from interop_core import nn
+from interop_core.attention_rows import (
+    COMPUTE_DTYPE,
+    FLAX_BIASES,
+    FLAX_LEAVES,
+    PER_HEAD,
+)
+from interop_core.companion_rows import companion
+from interop_core.errors import ConversionError, Refusal
+from interop_core.function_rows import DECLARED_SIZE
+from interop_core.mapping import (
+    FEATURES,
+    OUT_FEATURES,
+    Config,
+    Given,
+    LayerMap,
+    Only,
+    Opt,
+    Refused,
+    case,
+    ignored,
+)
+from interop_core.options import parameters
+
+from . import companions
+from ._linear import _elementwise
+
+_KNOWN = parameters(nnx.MultiHeadAttention)
+_GROUPS = "num_kv_heads" in _KNOWN  # releases differ
+
+
+def _no_cache(decode: bool | None, _: Config) -> None:
+    if decode:
+        raise Refusal(
+            "decode=True keeps keys and values from call to call, which the core's layer does not",
+            "pass decode=False, and all keys and values in each call",
+        )
+
+
+def _one_head_each(heads: int, config: Config) -> None:
+    if heads != config["num_heads"]:
+        raise Refusal(f"num_kv_heads={heads}: heads share no keys in this release of Flax")
+
+
+ATTENTION = LayerMap(
+    nn.MultiHeadAttention,
+    nnx.MultiHeadAttention,
+    (
+        Opt("in_size", "in_features", FEATURES),
+        Opt("num_heads", "num_heads"),
+        Opt("out_size", "out_features", OUT_FEATURES),
+        Opt("key_size", "in_kv_features"),
+        Opt("value_size", "in_kv_features"),
+        Opt("qk_size", "qkv_features", PER_HEAD),
+        Opt("vo_size", "qkv_features", PER_HEAD),
+        Opt("num_kv_heads", "num_kv_heads")
+        if _GROUPS
+        else Given("core", "num_kv_heads", None, _one_head_each),
+        *FLAX_BIASES,
+        Opt("normalize_qk", "normalize_qk"),
+        Opt("dropout_rate", "dropout_rate"),
+        Opt("broadcast_dropout", "broadcast_dropout"),
+        Opt("dtype", "dtype", COMPUTE_DTYPE),
+        Opt("precision", "precision"),
+        Only("core", "force_fp32_for_softmax", False, "use dtype=jax.numpy.float32"),
+        Given("foreign", "decode", False, _no_cache, "None leaves it to each call"),
+        Only("foreign", "attention_fn", nnx.dot_product_attention),
+        *(
+            Only("foreign", name, _KNOWN[name])
+            for name in (
+                *("qkv_promote_dtype", "out_promote_dtype", "ln_promote_dtype"),
+                *("qkv_dot_general", "out_dot_general"),
+                *("qkv_dot_general_cls", "out_dot_general_cls"),
+            )
+            if name in _KNOWN
+        ),
+        ignored("foreign", "deterministic", "a mode; exported in evaluation mode"),
+        ignored(
+            "foreign",
+            "out_kernel_init out_bias_init out_kernel_metadata out_bias_metadata "
+            "query_ln_scale_metadata key_ln_scale_metadata",
+            "how arrays start: they say themselves what became of it",
+        ),
+    ),
+    FLAX_LEAVES,
+    cases=(
+        case(in_size=(3, 4), num_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=2,
+            out_size=(3, 5),
+            qk_size=3,
+            vo_size=3,
+            **({"num_kv_heads": 1} if _GROUPS else {}),
+            use_query_bias=False,
+            use_key_bias=False,
+            use_value_bias=False,
+            use_output_bias=False,
+            normalize_qk=True,
+            dropout_rate=0.5,
+            broadcast_dropout=False,
+            dtype=jnp.float32,
+            precision="highest",
+        ),
+    ),
+    foreign_cases=(
+        case(num_heads=2, in_features=4, decode=False, normalize_qk=True, input=(3, 4)),
+    ),
+    refusals=(
+        Refused("core", case(in_size=4, num_heads=2, key_size=3), "in_kv_features"),
+        Refused("core", case(in_size=4, num_heads=2, vo_size=3), "vo_size=3"),
+        Refused("core", case(in_size=4, num_heads=2, use_key_bias=False), "use_bias"),
+        Refused("core", case(in_size=4, num_heads=2, force_fp32_for_softmax=True), "force_fp32"),
+        Refused("foreign", case(num_heads=2, in_features=4, decode=True), "decode=True"),
+        Refused(
+            "foreign",
+            case(num_heads=2, in_features=4, attention_fn=_elementwise),
+            "attention_fn=.*_elementwise",
+        ),
+    ),
+    note="Called with one array, it is self-attention. Exported in evaluation mode.",
+)
+
+OWN_ROTARY = companion(
+    nn.RoPE,
+    companions.RoPE,
+    DECLARED_SIZE,
+    cases=(case(theta=50.0, dtype=jnp.bfloat16, input=(3, 4)),),
+)
+
+
+def _rotary() -> tuple[LayerMap, ...]:
+    """NNX's own rotary layer, which not every release has."""
+    layer: Any = getattr(nnx, "RoPE", None)
+    if layer is None:
+        return ()
+    tables = "leave embedding_size and max_seq_len out: the same numbers are computed when called"
+    row = LayerMap(
+        nn.RoPE,
+        layer,
+        (
+            Opt("theta", "theta"),
+            DECLARED_SIZE,
+            Given("core", "keep_dtype", False),
+            Given("core", "dtype", None),
+            Only("foreign", "embedding_size", None, tables),
+            Only("foreign", "max_seq_len", None, tables),
+        ),
+        cases=(case(theta=50.0, keep_dtype=False, input=(3, 4)),),
+        foreign_cases=(case(input=(3, 4)),),
+        refusals=(
+            Refused(
+                "foreign",
+                case(embedding_size=4, max_seq_len=3),
+                "leave .*max_seq_len",
+                ConversionError,
+            ),
+        ),
+        chosen=lambda config: not config["keep_dtype"] and config["dtype"] is None,
+    )
+    return (row,)
+
+
+ROWS: tuple[LayerMap, ...] = (ATTENTION, *_rotary(), OWN_ROTARY)
+
+
+def parts_of(layer: Any) -> dict[str, tuple[type, dict[str, Any]]]:
+    """What an attention layer is made of: class, and the options that are not at their defaults."""
+    dense = {
+        "dtype": layer.dtype,
+        "precision": layer.precision,
+        "promote_dtype": layer.qkv_promote_dtype,
+        "dot_general": layer.qkv_dot_general,
+        "dot_general_cls": layer.qkv_dot_general_cls,
+        "axis": (-1,),
+    }
+    out = {
+        "promote_dtype": layer.out_promote_dtype,
+        "dot_general": layer.out_dot_general,
+        "dot_general_cls": layer.out_dot_general_cls,
+        "axis": (-2, -1),
+    }
+    norm = {
+        "num_features": layer.head_dim,
+        "dtype": layer.dtype,
+        "promote_dtype": layer.ln_promote_dtype,
+    }
+    return {
+        **dict.fromkeys(("query", "key", "value"), (nnx.LinearGeneral, dense)),
+        "out": (nnx.LinearGeneral, {**dense, **out}),
+        **dict.fromkeys(("query_ln", "key_ln"), (nnx.LayerNorm, norm)),
+    }
