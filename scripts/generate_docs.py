@@ -19,7 +19,9 @@ HEAD = """\
 
 Which layer becomes which, with what happens to its options and weights. A configuration that is
 not named here raises, and `explain(model, to=...)` shows it for a model of yours. A name in
-parentheses is read and not written; a dash says that there is no counterpart.
+parentheses is read and not written. Behind {rounded} stands what computes the same to rounding;
+all else moves every number to the bit. `companions.X` is a native module that the bridge brings
+along where the framework has no such layer. A dash says that there is no counterpart, and why.
 
 """
 
@@ -28,10 +30,11 @@ def pages() -> dict[Path, str]:
     """The text that each generated file should have."""
     bridges = [find_bridge(name) for name in HOUSE_BRIDGES]
     overview = tables.overview(bridges).strip()
+    coverage = HEAD.format(rounded=tables.ROUNDED) + tables.overview(bridges, reasons=True).strip()
     sections = [f"## {bridge.label}\n\n{tables.details(bridge).strip()}\n" for bridge in bridges]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return {
-        ROOT / "docs" / "layers.md": HEAD + overview + "\n\n" + "\n".join(sections),
+        ROOT / "docs" / "layers.md": coverage + "\n\n" + "\n".join(sections),
         **{ROOT / "docs" / name: text for name, text in docs_library.pages().items()},
         ROOT / "README.md": MARKED.sub(lambda m: f"{m[1]}{overview}\n{m[2]}", readme),
     }

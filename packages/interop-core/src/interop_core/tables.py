@@ -1,6 +1,6 @@
 """Rows as Markdown tables, for the documentation.
 
-Imports `bridge`, `mapping` and `functions`.
+Imports `bridge`, `mapping`, `functions`, and what builds a layer without arrays.
 """
 
 from __future__ import annotations
@@ -9,29 +9,69 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .bridge import Bridge
-from .functions import class_title, is_function, name_of
+from .functions import class_title, is_companion, is_function, name_of
+from .graph import configuration
 from .layout import IDENTITY, Layout
-from .mapping import Given, Ignored, LayerMap, Leaf, Only, Opt, Side
+from .mapping import Case, Config, Given, Ignored, LayerMap, Leaf, Only, Opt, Side
+from .nn.init import abstract
+
+ROUNDED = "≈"
+"""Marks a layer that computes the same to rounding, where the others do to the bit."""
 
 
-def overview(bridges: Sequence[Bridge]) -> str:
+def overview(bridges: Sequence[Bridge], *, reasons: bool = False) -> str:
     """One line per core layer: what it is in each framework.
 
-    A framework's layer in parentheses is only read; a dash says that there is no counterpart.
+    A framework's layer in parentheses is only read; `ROUNDED` stands behind one whose numbers are
+    moved, or computed, with a rounding of their own; a dash says that there is no counterpart.
+
+    Args:
+        bridges: the frameworks, one column each.
+        reasons: whether the reason stands behind a dash.
     """
-    layers: dict[str, dict[str, list[str]]] = {}
-    for bridge in bridges:
-        for row in bridge.rows:
-            cell = layers.setdefault(row.core.__name__, {}).setdefault(bridge.name, [])
-            title = f"`{_title(bridge, row.foreign)}`"
-            cell.append(title if row.exports else f"({title})")
-        for entry in bridge.unconvertible_core:
-            layers.setdefault(entry.layer.__name__, {}).setdefault(bridge.name, ["—"])
-    lines = [
-        [f"`{name}`", *(" ".join(cells.get(b.name, ["—"])) for b in bridges)]
-        for name, cells in layers.items()
-    ]
+    names = dict.fromkeys(
+        layer.__name__
+        for bridge in bridges
+        for layer in (
+            *(row.core for row in bridge.rows),
+            *(refused.layer for refused in bridge.unconvertible_core if reasons),
+        )
+    )
+    cells = [_cells(bridge, reasons=reasons) for bridge in bridges]
+    lines = [[f"`{name}`", *(cell.get(name, "—") for cell in cells)] for name in names]
     return _table(["Core layer", *(bridge.label for bridge in bridges)], lines)
+
+
+def _cells(bridge: Bridge, *, reasons: bool) -> dict[str, str]:
+    """What stands in a bridge's column: its layers, then companions, then what is only read."""
+    found: dict[str, set[tuple[bool, bool, str]]] = {}
+    for row in bridge.rows:
+        title = f"`{_title(bridge, row.foreign)}`" + ("" if is_exact(row) else f" {ROUNDED}")
+        place = (not row.exports, is_companion(row.foreign), title if row.exports else f"({title})")
+        found.setdefault(row.core.__name__, set()).add(place)
+    cells = {name: " ".join(title for *_, title in sorted(held)) for name, held in found.items()}
+    if reasons:
+        for refused in bridge.unconvertible_core:
+            cells.setdefault(refused.layer.__name__, f"— {refused.reason}")
+    return cells
+
+
+def is_exact(row: LayerMap) -> bool:
+    """Whether a row moves every array to the bit and its layers compute with the same roundings."""
+    if row.tolerance is not None:
+        return False
+    by_configuration = [entry for entry in row.leaves if not isinstance(entry.layout, Layout)]
+    configs = [_configuration(row, case) for case in row.cases] if by_configuration else []
+    layouts = [entry.layout for entry in row.leaves if isinstance(entry.layout, Layout)]
+    layouts += [e.at(config) for config in configs for e in by_configuration if e.when(config)]
+    return all(layout.exact for layout in layouts)
+
+
+def _configuration(row: LayerMap, case: Case) -> Config:
+    """What the core layer of a case says of itself."""
+    with abstract():
+        layer = row.core(**case.options)
+    return {**configuration(layer), "example": case.input or getattr(layer, "in_size", None)}
 
 
 def details(bridge: Bridge) -> str:
