@@ -114,6 +114,14 @@ def test_a_statistic_of_few_steps_becomes_what_evaluation_makes_of_it(
     np.testing.assert_allclose(found, expected, **CLOSE)
 
 
+def test_verification_knows_of_the_counter() -> None:
+    model, state = native()
+    _, state = batched(model, train=True)(BATCH, state)
+    for _ in range(2):  # with the counter of one step, then with the one that exports have
+        back = from_equinox(model, state, sample_input=(3,), verify=True)
+        model, state = to_equinox(back, stateful=True, verify=True)
+
+
 def network() -> nn.Sequential:
     return nn.Sequential(
         nn.Sequential(drawn(nn.BatchNorm2d((2, 2, 3))), nn.ReLU(), nn.Dropout(0.5)),

@@ -214,7 +214,7 @@ def test_a_cell_in_a_stack_is_refused() -> None:
 
 def test_every_problem_is_told_at_once() -> None:
     model = nn.Sequential(
-        nn.Linear(3, 3, w_mask=np.ones((3, 3))),
+        nn.LayerNorm(3, axis_name="batch"),
         nn.Sequential(nn.BatchNorm0d((3,)), nn.Embedding(3, 4, max_norm=1.0)),
     )
     with pytest.raises(UnsupportedConfigurationError) as caught:
@@ -224,7 +224,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("layers", 1, "layers", 0),
         ("layers", 1, "layers", 1),
     ]
-    assert caught.value.field == "w_mask"
+    assert caught.value.field == "axis_name"
 
 
 def test_a_weight_of_another_shape_is_refused() -> None:

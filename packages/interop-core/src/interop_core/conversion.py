@@ -59,15 +59,14 @@ def convert_from(
     sample_input: Any = None,
     copy: bool = False,
     verify: bool = False,
+    trains: bool = True,
 ) -> Any:
     """Convert a node of the bridge's framework into a core model; see `convert_to`."""
     plan = plan_from(bridge, node, sample_input=sample_input)
-    return _carried_out(plan, sample_input, copy=copy, verify=verify)
+    return _carried_out(plan, sample_input, copy=copy, verify=verify, trains=trains)
 
 
-def _carried_out(
-    plan: Plan, sample_input: Any, *, copy: bool, verify: bool, trains: bool = True
-) -> Any:
+def _carried_out(plan: Plan, sample_input: Any, *, copy: bool, verify: bool, trains: bool) -> Any:
     raise_problems(plan.problems)
     execution = Execution(plan, copy=copy)
     built = execution.build(plan.root)

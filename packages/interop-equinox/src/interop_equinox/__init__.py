@@ -8,6 +8,7 @@ from interop_core import nn
 from interop_core.bridge import Bridge
 from interop_core.conversion import convert_from, convert_to
 
+from ._batch_norm import moves_on_alike
 from ._framework import Equinox
 from ._pointwise import Pointwise
 from ._rows import FOLDED_ROWS
@@ -119,7 +120,9 @@ def from_equinox(
     Args:
         model: a layer, or an `eqx.nn.Sequential` of layers.
         state: the `eqx.nn.State` of a model with batch normalisation. A running statistic becomes
-            what evaluation makes of it: Equinox divides it by ``1 - momentum**counter``.
+            what evaluation makes of it: Equinox divides it by ``1 - momentum**counter``. While
+            that is not 1 yet, further training moves it otherwise than the core does, and
+            ``verify`` compares evaluation alone.
         sample_input: one unbatched example as the core's model will take it (channels last), or
             its shape; needed where a layer's sizes depend on its input, as a convolution's do.
         copy: whether the result has arrays of its own. By default arrays that both sides store
@@ -143,4 +146,7 @@ def from_equinox(
         (2, 8)
     """
     node = model if state is None else Stateful(model, state)
-    return convert_from(BRIDGE, node, sample_input=sample_input, copy=copy, verify=verify)
+    trains = not verify or state is None or moves_on_alike(model, state)
+    return convert_from(
+        BRIDGE, node, sample_input=sample_input, copy=copy, verify=verify, trains=trains
+    )

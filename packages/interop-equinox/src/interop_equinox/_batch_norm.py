@@ -106,6 +106,26 @@ def _evaluated(value: Any, counter: Any, momentum: Any) -> Any:
     return (value / divisor).astype(value.dtype)
 
 
+def moves_on_alike(model: Any, state: Any) -> bool:
+    """Whether training moves all running statistics of a model as it moves the core's.
+
+    Where the state is not that of the model the answer does not matter: it will not convert.
+    """
+
+    def normalises(value: Any) -> bool:
+        return type(value) is eqx.nn.BatchNorm and value.mode == "batch"
+
+    for layer in filter(normalises, jax.tree.leaves(model, is_leaf=normalises)):
+        try:
+            counter = state.get(layer.batch_counter)
+            settled_by_now = bool(1 - layer.momentum**counter == 1)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+        if not settled_by_now:
+            return False
+    return True
+
+
 def _feature(config: Config) -> int:
     """The one feature axis of one example, counted from the front; -1 where there are several."""
     axis = config["feature_axis"]
