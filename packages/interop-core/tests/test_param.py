@@ -160,6 +160,17 @@ def test_cache_of_a_constant_follows_writes() -> None:
     close(const.value(), VALUE * 2)
 
 
+def test_cache_follows_a_new_transformation() -> None:
+    # The published one goes on to give the value of the old transformation.
+    param = nn.Param(VALUE, t=nn.ExpT(0.0))
+    param.cache()
+    param.t = nn.IdentityT()
+    close(param.value(), np.log(VALUE))
+    param.cache()
+    param.precompute = jnp.exp
+    close(param.value(), VALUE)
+
+
 def test_cache_is_no_part_of_the_pytree_copies_or_pickles() -> None:
     param = nn.Param(VALUE, t=nn.SoftplusT(0.0))
     structure: Any = jax.tree.structure(param)
@@ -213,7 +224,7 @@ def test_gradient_goes_through_a_cache() -> None:
 def test_cache_events_can_be_logged(caplog: pytest.LogCaptureFixture) -> None:
     loud = nn.Param(VALUE, enable_cache_logging=True)
     quiet = nn.Param(VALUE)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.INFO):
         for param in (loud, quiet):
             param.cache()
             param.value()

@@ -185,7 +185,10 @@ def test_is_a_module(row: RegularizationRow) -> None:
         ("InverseGammaReg", {"alpha": 0.0}),
         ("LogUniformReg", {"lower": 0.0}),
         ("LogUniformReg", {"upper": 1e-4}),
+        ("UniformReg", {"lower": [0.0, 3.0], "upper": [1.0, 2.0]}),
+        ("ElasticNetReg", {"alpha": [0.5, 2.0]}),
         ("SpikeAndSlabReg", {"pi": -0.1}),
+        ("SpikeAndSlabReg", {"pi": [0.5, 2.0]}),
         ("SpikeAndSlabReg", {"slab_scale": 0.0}),
         ("DirichletReg", {"alpha": 0.0}),
     ],
@@ -202,6 +205,12 @@ def test_bad_types_are_refused() -> None:
             nn.GroupLassoReg(group_size=size)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="made of regularisations, not of 3"):
         nn.ChainedReg(nn.L1Reg(), 3)  # type: ignore[arg-type]
+
+
+def test_lists_as_numbers() -> None:
+    mixed = nn.ElasticNetReg(1.0, 2.0, alpha=[0.0, 1.0])
+    assert mixed.loss(jnp.array([0.5, 0.5])).tolist() == 1.0
+    assert nn.SpikeAndSlabReg(pi=[0.1, 0.9]).sample_init(2).shape == (2,)
 
 
 def test_numbers_that_training_has_spoilt() -> None:

@@ -310,6 +310,7 @@ def test_simplex_keeps_small_shares() -> None:
     close(t.inverse(y), x)
     assert t.forward(jnp.zeros((2, 0))).tolist() == [[1.0], [1.0]]
     assert t.inverse(jnp.array([[1, 0]])).shape == (1, 1)
+    close(t.forward(np.array([2, -1])), t.forward(np.array([2.0, -1.0], np.float32)))
     with pytest.raises(ValueError, match="no shares of length 0"):
         t.inverse(jnp.zeros((2, 0)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class Param(Module):
         reg: a penalty on the value, counted by `reg_loss`.
         precompute: a function applied to the transformed value.
         fit: whether the parameter is trained. If not, `val` is a plain array and no state.
-        enable_cache_logging: whether what happens to the cache is logged, at level DEBUG.
+        enable_cache_logging: whether what happens to the cache is logged, at level INFO.
 
     Raises:
         TypeError: if ``t`` is no transformation, or ``value`` no array.
@@ -107,11 +108,15 @@ class Param(Module):
         """Give what is stored: the value before the transformation."""
         return self.val.value if isinstance(self.val, State) else self.val
 
+    def _sources(self) -> tuple[Any, Any, Any]:
+        """Give all that the value is computed from."""
+        return self._stored(), self.t, self.precompute
+
     def value(self) -> Any:
         """Give the value: transformed, precomputed, and cached if `cache` was called."""
         entry = getattr(self, "_cached", None)
         if entry is not None:
-            if entry.holds(self._stored()):
+            if entry.holds(self._sources()):
                 self._log("hit")
                 return entry.value
             self._log("invalidated")
@@ -155,9 +160,9 @@ class Param(Module):
         """
         with _lock:
             entry = getattr(self, "_cached", None)
-            stored = self._stored()
-            if entry is None or not entry.holds(stored):
-                entry = _Cached(stored, self._compute())
+            sources = self._sources()
+            if entry is None or not entry.holds(sources):
+                entry = _Cached(sources, self._compute())
                 self._cached = entry
                 self._log("filled")
         return entry.value
@@ -172,12 +177,12 @@ class Param(Module):
     def cache_stats(self) -> dict[str, bool]:
         """Whether there is a cached value, and whether it is valid."""
         entry = getattr(self, "_cached", None)
-        valid = entry is not None and entry.holds(self._stored())
+        valid = entry is not None and entry.holds(self._sources())
         return {"valid": valid, "has_cached_value": valid}
 
     def _log(self, event: str) -> None:
         if self.enable_cache_logging:
-            _logger.debug("cache of %s at %#x: %s", type(self).__name__, id(self), event)
+            _logger.info("cache of %s at %#x: %s", type(self).__name__, id(self), event)
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the cache.
@@ -205,16 +210,17 @@ _lock = threading.RLock()
 class _Cached:
     """A transformed value, with what it was computed from and in which trace."""
 
-    __slots__ = ("source", "trace", "value")
+    __slots__ = ("sources", "trace", "value")
 
-    def __init__(self, source: Any, value: Any) -> None:
-        self.source = source
+    def __init__(self, sources: tuple[Any, ...], value: Any) -> None:
+        self.sources = sources
         self.value = value
         self.trace = _trace() if _traced(value) else None
 
-    def holds(self, stored: Any) -> bool:
+    def holds(self, sources: tuple[Any, ...]) -> bool:
         """Tell whether the value can be used here: nothing was written, and no trace was left."""
-        return stored is self.source and (self.trace is None or self.trace == _trace())
+        unchanged = all(map(operator.is_, sources, self.sources))
+        return unchanged and (self.trace is None or self.trace == _trace())
 
 
 def _traced(value: Any) -> bool:

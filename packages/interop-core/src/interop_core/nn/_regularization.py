@@ -193,7 +193,7 @@ class L2Reg(Regularization):
 class ElasticNetReg(Regularization):
     r"""A mix of absolute values and squares.
 
-    :math:`\alpha w_1 \sum |x| + (1 - \alpha) w_2 \sum x^2`.
+    :math:`\sum (\alpha w_1 |x| + (1 - \alpha) w_2 x^2)`.
 
     Args:
         l1_weight: the factor :math:`w_1`.
@@ -217,6 +217,7 @@ class ElasticNetReg(Regularization):
         fit_hyper: bool = False,
     ) -> None:
         super().__init__(fit_hyper)
+        alpha = argument(alpha)
         require((alpha >= 0) & (alpha <= 1), f"alpha must be from 0 to 1, got {alpha!r}.")
         self.l1_weight = l1_weight
         self.l2_weight = l2_weight
@@ -228,8 +229,7 @@ class ElasticNetReg(Regularization):
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
         x, share = as_value(value), self._share()
-        absolute, square = jnp.sum(jnp.abs(x)), jnp.sum(x * x)
-        return share * self.l1_weight * absolute + (1 - share) * self.l2_weight * square
+        return jnp.sum(share * self.l1_weight * jnp.abs(x) + (1 - share) * self.l2_weight * x * x)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         r"""Draw each number from the prior of one part, that of `L1Reg` with chance ``alpha``."""

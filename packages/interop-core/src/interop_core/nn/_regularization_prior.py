@@ -249,6 +249,7 @@ class SpikeAndSlabReg(Regularization):
     ) -> None:
         super().__init__(fit_hyper)
         require_positive(spike_scale=spike_scale, slab_scale=slab_scale)
+        pi = argument(pi)
         require((pi >= 0) & (pi <= 1), f"pi must be from 0 to 1, got {pi!r}.")
         self.weight = weight
         self.spike_scale = self._hyper(spike_scale)

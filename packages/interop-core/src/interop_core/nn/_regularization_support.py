@@ -23,7 +23,7 @@ from ._regularization import (
     positive,
     require_positive,
 )
-from ._transform import require
+from ._transform import argument, require
 
 __all__ = [
     "BetaReg",
@@ -61,6 +61,7 @@ class UniformReg(Regularization):
         self, weight: Any = 1.0, lower: Any = -1.0, upper: Any = 1.0, fit_hyper: bool = False
     ) -> None:
         super().__init__(fit_hyper)
+        lower, upper = argument(lower), argument(upper)
         require(lower < upper, f"The bounds must be in order, got {lower!r} and {upper!r}.")
         self.weight = weight
         self.lower = self._hyper(lower)
@@ -323,6 +324,7 @@ class LogUniformReg(Regularization):
     ) -> None:
         super().__init__(fit_hyper)
         require_positive(lower=lower)
+        lower, upper = argument(lower), argument(upper)
         require(lower < upper, f"The bounds must be in order, got {lower!r} and {upper!r}.")
         self.weight = weight
         self.lower = self._hyper(lower)

@@ -81,7 +81,9 @@ class SimplexT(Transform):
             ValueError: if ``x`` has no axes.
         """
         x = _vectors(x, self)
-        one = jnp.ones_like(x, shape=(*x.shape[:-1], 1), dtype=jnp.result_type(x, 0.0))
+        # The sigmoid of whole numbers is refused.
+        x = x.astype(jnp.result_type(x, 0.0))
+        one = jnp.ones_like(x, shape=(*x.shape[:-1], 1))
         # The sigmoid of -x is what is left, also where that of x rounds to 1.
         left = jnp.cumprod(jax.nn.sigmoid(-x), -1)
         taken = jnp.concatenate([jax.nn.sigmoid(x), one], -1)
