@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from interop_core import (
     BatchState,
+    Comparison,
     Context,
     ConversionError,
     Explanation,
@@ -34,6 +35,7 @@ from interop_core import (
     UnsupportedStructureError,
     VariablesError,
     VerificationError,
+    compare,
     environ,
     explain,
     nn,
@@ -57,6 +59,8 @@ __all__ = [
     "to_equinox",
     "to_linen",
     "to_nnx",
+    "compare",
+    "Comparison",
     "explain",
     "Explanation",
     "supported_layers",
@@ -97,33 +101,76 @@ Library = Literal["core", "brainstate"]
 """Whose layers an imported model is made of."""
 
 
-def to_nnx(model: Any, *, rngs: Any = None) -> Any:
+def to_nnx(
+    model: Any,
+    *,
+    rngs: Any = None,
+    sample_input: Any = None,
+    copy: bool = False,
+    verify: bool = False,
+    apply_transforms: bool = False,
+) -> Any:
     """Convert a core or published model into a Flax NNX one; see `interop_nnx.to_nnx`."""
-    return bridge_module("nnx").to_nnx(core_model(model), rngs=rngs)
+    return bridge_module("nnx").to_nnx(
+        core_model(model),
+        rngs=rngs,
+        sample_input=sample_input,
+        copy=copy,
+        verify=verify,
+        apply_transforms=apply_transforms,
+    )
 
 
-def from_nnx(model: Any, *, sample_input: Any = None, into: Library = "core") -> Any:
+def from_nnx(
+    model: Any,
+    *,
+    sample_input: Any = None,
+    into: Library = "core",
+    copy: bool = False,
+    verify: bool = False,
+) -> Any:
     """Convert a Flax NNX model into a core one; see `interop_nnx.from_nnx`.
 
     Args:
         model: the NNX model.
         sample_input: one unbatched example or its shape.
         into: ``"brainstate"`` for a model of the published package.
+        copy: whether the result has arrays of its own; by default some are shared.
+        verify: whether both models are run and compared.
     """
-    back = bridge_module("nnx").from_nnx(model, sample_input=sample_input)
+    back = bridge_module("nnx").from_nnx(model, sample_input=sample_input, copy=copy, verify=verify)
     return into_library(back, into)
 
 
-def to_linen(model: Any, *, training: bool = False) -> tuple[Any, dict[str, Any]]:
+def to_linen(
+    model: Any,
+    *,
+    training: bool = False,
+    sample_input: Any = None,
+    copy: bool = False,
+    verify: bool = False,
+    apply_transforms: bool = False,
+) -> tuple[Any, dict[str, Any]]:
     """Convert a core or published model into a Flax Linen one; see `interop_linen.to_linen`."""
     pair: tuple[Any, dict[str, Any]] = bridge_module("linen").to_linen(
-        core_model(model), training=training
+        core_model(model),
+        training=training,
+        sample_input=sample_input,
+        copy=copy,
+        verify=verify,
+        apply_transforms=apply_transforms,
     )
     return pair
 
 
 def from_linen(
-    module: Any, params: Any, *, sample_input: Any = None, into: Library = "core"
+    module: Any,
+    params: Any,
+    *,
+    sample_input: Any = None,
+    into: Library = "core",
+    copy: bool = False,
+    verify: bool = False,
 ) -> Any:
     """Convert a Flax Linen model into a core one; see `interop_linen.from_linen`.
 
@@ -132,8 +179,12 @@ def from_linen(
         params: its variables.
         sample_input: one unbatched example or its shape.
         into: ``"brainstate"`` for a model of the published package.
+        copy: whether the result has arrays of its own; by default some are shared.
+        verify: whether both models are run and compared.
     """
-    back = bridge_module("linen").from_linen(module, params, sample_input=sample_input)
+    back = bridge_module("linen").from_linen(
+        module, params, sample_input=sample_input, copy=copy, verify=verify
+    )
     return into_library(back, into)
 
 
@@ -145,6 +196,9 @@ def to_equinox(
     channels: Literal["native", "last"] = "native",
     stateful: bool = False,
     fold_batch_norm: bool = False,
+    copy: bool = False,
+    verify: bool = False,
+    apply_transforms: bool = False,
 ) -> Any:
     """Convert a core or published model into an Equinox one; see `interop_equinox.to_equinox`."""
     return bridge_module("equinox").to_equinox(
@@ -154,11 +208,20 @@ def to_equinox(
         channels=channels,
         stateful=stateful,
         fold_batch_norm=fold_batch_norm,
+        copy=copy,
+        verify=verify,
+        apply_transforms=apply_transforms,
     )
 
 
 def from_equinox(
-    model: Any, state: Any = None, *, sample_input: Any = None, into: Library = "core"
+    model: Any,
+    state: Any = None,
+    *,
+    sample_input: Any = None,
+    into: Library = "core",
+    copy: bool = False,
+    verify: bool = False,
 ) -> Any:
     """Convert an Equinox model into a core one; see `interop_equinox.from_equinox`.
 
@@ -167,8 +230,12 @@ def from_equinox(
         state: its `eqx.nn.State`, where it has batch normalisation.
         sample_input: one unbatched example or its shape.
         into: ``"brainstate"`` for a model of the published package.
+        copy: whether the result has arrays of its own; by default some are shared.
+        verify: whether both models are run and compared.
     """
-    back = bridge_module("equinox").from_equinox(model, state, sample_input=sample_input)
+    back = bridge_module("equinox").from_equinox(
+        model, state, sample_input=sample_input, copy=copy, verify=verify
+    )
     return into_library(back, into)
 
 

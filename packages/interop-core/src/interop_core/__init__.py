@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import environ, nn, random
 from .api import explain, supported_layers
+from .compare import Comparison, compare
 from .errors import (
     ConversionError,
     InteropError,
@@ -45,7 +46,9 @@ __all__ = [
     "ShortTermState",
     "State",
     # conversion
+    "Comparison",
     "Explanation",
+    "compare",
     "explain",
     "supported_layers",
     # extending

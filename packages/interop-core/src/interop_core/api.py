@@ -66,7 +66,7 @@ def explain(model: Any, to: str, *, sample_input: Any = None) -> Explanation:
         return Explanation(plan_to(find_bridge(to), model, sample_input=sample_input))
     if to != CORE_NAME:
         find_bridge(to)  # an unknown name is the first thing to hear of
-    bridge, node = _bridge_of(model)
+    bridge, node = bridge_of(model)
     return Explanation(plan_from(bridge, node, sample_input=sample_input))
 
 
@@ -114,8 +114,12 @@ def into_library(model: Any, library: str) -> Any:
     return getattr(bridge_module(library), f"to_{library}")(model)
 
 
-def _bridge_of(model: Any) -> tuple[Bridge, Any]:
-    """The bridge that a framework's model belongs to, and the model as a node of it."""
+def bridge_of(model: Any) -> tuple[Bridge, Any]:
+    """The bridge that a framework's model belongs to, and the model as a node of it.
+
+    Raises:
+        NotAModelError: for what is a model of no installed framework.
+    """
     misfit: InteropError | None = None
     for bridge in installed_bridges().values():
         try:

@@ -5,7 +5,6 @@ Imports `plan` and the core's layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from . import nn
 from .errors import MissingShapeError, Problem
 from .mapping import LayerMap
 from .plan import Node, Plan
+from .walking import places
 
 BATCH = 3
 """Examples in a batch: enough for statistics, and for one to differ from another."""
@@ -24,19 +24,6 @@ _ANY_TYPE = (nn.Identity, nn.Flatten, nn.Unflatten, nn.MoveAxis)
 """Layers that pass whole numbers on, so that the first layer behind them says what they are."""
 
 _ASK = "pass sample_input=<one unbatched example, channels last, or its shape>"
-
-
-def places(node: Node) -> Iterator[Node]:
-    """The layers of a plan in the order of the data; a stack that stands twice counts twice.
-
-    Args:
-        node: the root of the plan, or any place in it.
-    """
-    if node.children is None:
-        yield node
-        return
-    for child in (node.first or node).children or ():
-        yield from places(child)
 
 
 def drawn_input(plan: Plan, sample_input: Any) -> Any:

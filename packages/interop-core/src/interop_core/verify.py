@@ -6,7 +6,7 @@ Imports `convert`, `agreement` and `drawing`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +16,16 @@ import numpy as np
 
 from . import nn, random
 from .agreement import Difference, difference, has_numbers, magnitude, relative_tolerance
-from .bridge import Framework
 from .calling import Call, Outcome, Rebuild
 from .convert import Execution, moved, running
-from .drawing import batch_axes, drawn_input, places
+from .drawing import batch_axes, drawn_input
 from .errors import ConversionError, MissingShapeError, Path, Problem, VerificationError
 from .graph import leaves as core_leaves
 from .mapping import Context, LayerMap, LayerMapping
 from .plan import Node, Plan
 from .program import UNTRACEABLE, run_as_program
 from .state import BatchState
+from .walking import passages, places
 
 STEPS = 2
 """Training steps that layers with running statistics take."""
@@ -91,8 +91,8 @@ class _Verification:
         self._gone_through: set[Any] = set()
 
     def run(self) -> None:
-        if self.whole.children is None:
-            (node,) = (node for node in self.steps if node.source is not None)
+        if self.whole is self.plan.root and self.whole.children is None:
+            node = self.whole
             first = self.plan.channels_first_in
             carry = self._carry(node)
             call = Call(self.x, self.leading, carry, first_in=first, first_out=first)
@@ -131,25 +131,16 @@ class _Verification:
         )
         source = self._rebuild(here)
         expected = self._of_source(self.whole, source, call).y
-        inputs = list(self._inputs(source))
+        passed = passages(
+            self.plan,
+            source,
+            self.x,
+            self.leading,
+            lambda node, layer, call: self._of_source(node, layer, call).y,
+        )
+        inputs = [(passage.node, passage.x, passage.first) for passage in passed]
         found = self._of_target(self.whole, self._rebuild_target(there), call).y
         return inputs, expected, found
-
-    def _inputs(self, source: Any) -> Iterator[tuple[Node, Any, bool]]:
-        """Each layer with its input in the core's convention, and where its channels are."""
-        x, first = self.x, self.plan.channels_first_in
-        layers = _flat(self.plan.source, source)
-        for node in self.steps:
-            layer = None if node.source is None else next(layers)
-            if node.source is None or node.absorbed:
-                # An axis move that stands on one side alone: the other's data lies so already.
-                first = not first
-                moves_core = node.absorbed if self.outward else node.source is None
-                x = self._core_layer(node)(x) if moves_core else x
-                continue
-            yield node, x, first
-            call = Call(x, self.leading, first_in=first, first_out=first)
-            x = self._of_source(node, layer, call).y
 
     def _core_layer(self, node: Node) -> Any:
         return node.source if self.outward else self.execution.build(node)
@@ -347,15 +338,6 @@ class _Verification:
         raise VerificationError(
             problems=[problem], difference=apart.largest, tolerance=apart.allowed, what=what
         )
-
-
-def _flat(framework: Framework, node: Any) -> Iterator[Any]:
-    """The layers of a model in the order of the data, as `places` gives them."""
-    children = framework.children(node)
-    if children is None:
-        yield node
-    for child in children or ():
-        yield from _flat(framework, child)
 
 
 def _parts(outcome: Outcome) -> tuple[Any, Mapping[str, Any]]:
