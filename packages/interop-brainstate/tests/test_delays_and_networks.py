@@ -136,7 +136,7 @@ def test_the_longest_time_is_found(library: Any, convert: Any, back: Any) -> Non
     delay = library.Delay(jnp.zeros(3), entries={"a": 0.4, "b": 0.1})
     for other in (convert(delay), back(convert(delay))):
         assert other.max_length == 5
-        if isinstance(other, nn.Module):
+        if isinstance(other, nn.Delay):
             assert other.max_time == pytest.approx(0.4)
             assert nn.Delay(jnp.zeros(3), other.time).max_length == 5
 

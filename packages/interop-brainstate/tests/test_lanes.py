@@ -48,10 +48,11 @@ def go_on_alike(model: Any, *others: Any) -> None:
 @both
 @pytest.mark.parametrize("case", ["plain", "other axis", "further states", "nothing"])
 def test_a_map_goes_on_alike(library: Any, convert: Any, back: Any, case: str) -> None:
-    options: dict[str, Any] = {
+    cases: dict[str, dict[str, Any]] = {
         "other axis": {"init_state_axes": {1: library.HiddenState}},
         "further states": {"state_tag": "x", "call_state_axes": {0: library.BatchState}},
-    }.get(case, {})
+    }
+    options = cases.get(case, {})
     inner = library.nn.ReLU() if case == "nothing" else library.nn.GRUCell(2, 3)
     model = library.nn.Map(library.nn.Sequential(inner, library.nn.LSTMCell(3, 3)), 4, **options)
     if case == "nothing":

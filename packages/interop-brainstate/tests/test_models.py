@@ -291,3 +291,53 @@ def test_a_state_type_of_ones_own_is_registered() -> None:
         register_state_type(theirs, ours)
     with pytest.raises(ValueError, match="one name"):
         register_state_type(ours, brainstate.ParamState)
+
+
+# -- inside transformations ------------------------------------------------------------------------
+
+
+def test_a_conversion_inside_jit_leaves_the_random_streams_alone() -> None:
+    # As in a process that has drawn nothing yet: the key is no typed one until it is read.
+    stream = brainstate.random.DEFAULT
+    kept = stream._value
+    stream._value = np.asarray([0, 1], np.uint32)
+    try:
+        layers = [brainstate.nn.Identity(), nn.Identity()]
+
+        @jax.jit
+        def run(x: Any) -> Any:
+            return from_brainstate(layers[0])(x) + to_brainstate(layers[1])(x)
+
+        run(jnp.ones(2))
+        assert not isinstance(stream._value, jax.core.Tracer)
+        assert not isinstance(stream.value, jax.core.Tracer)
+    finally:
+        stream._value = kept
+
+
+@pytest.mark.parametrize("library, convert", SIDES)
+def test_weights_of_a_trace_are_carried(library: Any, convert: Any) -> None:
+    def loss(weight: Any) -> Any:
+        layer = library.Linear(2, 3, w_init=library.init.ZeroInit())
+        layer.weight.value = {"weight": weight, "bias": jnp.zeros(3)}
+        return convert(layer)(jnp.ones((1, 2))).sum()
+
+    np.testing.assert_allclose(jax.jit(jax.grad(loss))(jnp.ones((2, 3))), jnp.ones((2, 3)))
+
+
+def test_shapes_are_carried_where_the_state_takes_them() -> None:
+    layer, cell = nn.Linear(2, 3), nn.GRUCell(2, 3)
+    cell.init_state(2)
+    for state_ in (layer.weight, cell.h):
+        state_.value = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state_.value)
+    assert to_brainstate(layer).weight.value == layer.weight.value
+    with pytest.raises(UnsupportedConfigurationError, match="h: a HiddenState does not hold shape"):
+        to_brainstate(cell)
+
+
+@pytest.mark.parametrize("library, convert", SIDES)
+def test_a_layer_without_its_state_is_refused(library: Any, convert: Any) -> None:
+    layer = library.Linear(2, 3)
+    del layer.weight
+    with pytest.raises(UnsupportedConfigurationError, match="weight"):
+        convert(layer)

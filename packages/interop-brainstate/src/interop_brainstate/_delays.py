@@ -53,7 +53,7 @@ def _other_reading(_: Mapping[str, Any], layer: Any) -> str | None:
 
 def _unit(layer: Any) -> Any:
     """A unit of what is delayed; None where it has none."""
-    held = (layer.target_info, layer.init if isinstance(layer, nn.Module) else layer._init)
+    held = (layer.target_info, layer.init if isinstance(layer, nn.Delay) else layer._init)
     leaves = jax.tree.leaves(held, is_leaf=lambda leaf: hasattr(leaf, "unit"))
     return next((leaf.unit for leaf in leaves if hasattr(leaf, "unit")), None)
 

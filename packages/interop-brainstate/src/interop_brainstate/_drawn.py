@@ -32,6 +32,11 @@ def _ratio(layer: Any) -> float:
     return float(min(np.mean(selected), 1 - 0.5 / len(selected)))
 
 
+def _seed(layer: Any) -> Any:
+    """The seed, or any where there is none: what is drawn at construction is not kept."""
+    return 0 if layer.seed is None else layer.seed
+
+
 def _rows(layer: Any) -> Any:
     """The inputs that have connections; None where no choice was made."""
     selected = vars(layer).get("pre_selected")
@@ -66,6 +71,7 @@ def _irregular(_: Mapping[str, Any], layer: Any) -> str | None:
 
 def _connect(layer: Any, built: Any, _: Callable[[Any], Any]) -> None:
     """Give the layer that was built the connections of the other one."""
+    built.seed = layer.seed
     if not layer.conn_num:
         return
     if isinstance(built, nn.FixedNumConn):
@@ -95,9 +101,10 @@ def _connect(layer: Any, built: Any, _: Callable[[Any], Any]) -> None:
 CONNECTIONS = tuple(
     Row(
         name,
-        {"conn_weight": _weight, "afferent_ratio": _ratio, "conn_init": lambda _: "vmap"},
-        {"conn_weight": _weight},
-        unseen=frozenset({"weight", "conn", "conn_weight", "pre_selected"}),
+        {"conn_weight": _weight, "afferent_ratio": _ratio, "conn_init": lambda _: "vmap"}
+        | {"seed": _seed},
+        {"conn_weight": _weight, "conn": lambda _: None, "seed": _seed},
+        unseen=frozenset({"weight", "conn", "conn_weight", "pre_selected", "seed"}),
         refusals=(_towards, _irregular),
         finish=_connect,
     )

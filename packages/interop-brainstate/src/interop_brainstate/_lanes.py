@@ -156,7 +156,7 @@ def _told(layer: Any) -> tuple[Any, Any]:
 
 def _picks_nothing(_: Mapping[str, Any], layer: Any) -> str | None:
     """Refuse filters for states that are made later, which the published layer would not see."""
-    if not isinstance(layer, nn.Module):
+    if not isinstance(layer, nn.Vmap):
         return None
     for name in ("vmap_states", "vmap_out_states"):
         asked = getattr(layer, name)

@@ -39,6 +39,16 @@ def arguments_of(side: Side, row: Row, layer: Any) -> dict[str, Any]:
     Raises:
         Refusal: where an argument is not to be found.
     """
+    try:
+        return _arguments_of(side, row, layer)
+    except AttributeError as error:
+        raise Refusal(
+            f"lacks an attribute that its class has: {error.name}",
+            "take nothing off a layer after its construction",
+        ) from error
+
+
+def _arguments_of(side: Side, row: Row, layer: Any) -> dict[str, Any]:
     kept = row.kept if side is PUBLISHED else row.ours
     held = vars(layer)
     found: dict[str, Any] = {}

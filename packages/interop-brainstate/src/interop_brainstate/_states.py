@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+
 from interop_core.errors import Refusal
 
 from ._sides import CORE, PUBLISHED, Side
@@ -67,7 +69,14 @@ def check_state(source: Side, target: Side, state: Any) -> None:
         foreign = [h.name for h in state.list_hooks() if h.name not in _OWN_HOOKS]
         if foreign:
             raise Refusal(f"a state has hooks ({', '.join(foreign)})", "clear_state_hooks first")
-    held(source, target, state.value)
+    value = held(source, target, state.value)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(value)):
+        try:
+            state_type(source, target, type(state))(value)
+        except (TypeError, ValueError) as error:
+            raise Refusal(
+                f"a {type(state).__name__} does not hold shapes there", "give it arrays"
+            ) from error
     strange = [n for n in _metadata(state) if n.startswith("_")]
     if strange:
         raise Refusal(f"a state holds {', '.join(strange)}, which is not known")

@@ -56,7 +56,8 @@ class Conversion:
         Raises:
             InteropError: every problem in one error, before anything is built.
         """
-        streams = [(side.streams, side.streams.value) for side in (self.source, self.target)]
+        # As they are kept: read while jax traces, a value may become part of the trace.
+        streams = [(side.streams, side.streams._value) for side in (self.source, self.target)]
         try:
             if isinstance(model, self.source.layers.HiData):
                 return self._tree(model)
@@ -67,8 +68,8 @@ class Conversion:
         finally:
             # Connectivity is drawn at construction, and what was drawn is moved: put back.
             for stream, value in streams:
-                if stream.value is not value:
-                    stream.value = value
+                if stream._value is not value:
+                    stream._value = value
 
     def _tree(self, data: Any) -> Any:
         """Convert a tree of named data, and what models there are in it."""
