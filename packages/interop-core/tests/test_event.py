@@ -399,3 +399,14 @@ def test_sizes() -> None:
     with pytest.raises(ValueError, match="last axis alone"):
         nn.EventLinear((2, 4), (3,), 1.0)
     assert nn.FixedNumConn(0, 5, 2, 1.0)(jnp.ones((2, 0))).tolist() == [[0.0] * 5] * 2
+
+
+def test_connections_that_there_are_already_are_taken_as_they_are() -> None:
+    drawn = nn.FixedNumConn(4, 6, 2, nn.init.Normal(), afferent_ratio=0.5, seed=1)
+    again = nn.EventFixedProb(4, 6, 2, 0.5, conn=drawn.conn)
+    assert again.conn is drawn.conn
+    assert nn.FixedNumConn(**graph.configuration(drawn)).conn == drawn.conn
+    with pytest.raises(ValueError, match="does not fit: 3 connections"):
+        nn.FixedNumConn(4, 6, 3, 0.5, conn=drawn.conn)
+    with pytest.raises(ValueError, match="efferent_target='pre'"):
+        nn.FixedNumConn(4, 6, 2, 0.5, efferent_target="pre", conn=drawn.conn)

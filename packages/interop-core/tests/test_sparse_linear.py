@@ -208,3 +208,13 @@ def test_in_size_must_be_that_of_the_matrix(size: Any) -> None:
 def test_the_last_axis_must_fit(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expects 5 features"):
         nn.SparseLinear(coordinates())(jnp.ones(shape))
+
+
+def test_positions_alone_make_an_abstract_layer() -> None:
+    layer = nn.SparseLinear(sparse.BCOO.fromdense(jnp.eye(3)))
+    with nn.init.abstract():
+        again = nn.SparseLinear(layer.spar_mat)
+    assert again.spar_mat == layer.spar_mat
+    assert again.weight.value["weight"].shape == (3,)
+    with pytest.raises(ValueError, match="not what they are"):
+        nn.SparseLinear(layer.spar_mat)

@@ -23,6 +23,7 @@ from . import (
     _conv_transpose,
     _dropout,
     _embedding,
+    _event,
     _linear,
     _norm,
     _padding,
@@ -44,6 +45,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent_companions.STATEFUL,  # the first that is chosen is taken
     *_recurrent.ROWS,
     *_recurrent_companions.WITH_CARRY,
+    *_event.ROWS,
     *_pooling.ROWS,
     *_padding.ROWS,
     *activation_rows(),

@@ -149,9 +149,11 @@ class FixedNumConn(LastAxis):
         conn_init: "vmap" or "for_loop": whether connections without repetition are drawn at once,
             or neuron by neuron in less memory. The two draw different ones.
         param_type: the state type that holds the weights.
+        conn: connections that there are already, such as those of another layer, in place of ones
+            to be drawn.
 
     Raises:
-        ValueError: if sizes, weights, numbers or probabilities do not fit.
+        ValueError: if sizes, weights, numbers, probabilities or connections do not fit.
         TypeError: if ``conn_num`` is no number.
 
     Example:
@@ -181,6 +183,8 @@ class FixedNumConn(LastAxis):
         name: str | None = None,
         conn_init: str = "vmap",
         param_type: type[State[Any]] = ParamState,
+        *,
+        conn: Connections | None = None,
     ) -> None:
         super().__init__(name=name)
         self._set_sizes(in_size, out_size)
@@ -200,15 +204,23 @@ class FixedNumConn(LastAxis):
         self.seed = None if seed is None else operator.index(seed)
         self.conn_init = conn_init
         self.param_type = param_type
-        self.conn: Connections = draw_connections(
-            shape,
-            self.conn_num,
-            efferent_target,
-            afferent_ratio,
-            allow_multi_conn,
-            self.seed,
-            conn_init == "for_loop",
-        )
+        if conn is None:
+            conn = draw_connections(
+                shape,
+                self.conn_num,
+                efferent_target,
+                afferent_ratio,
+                allow_multi_conn,
+                self.seed,
+                conn_init == "for_loop",
+            )
+        fits = (shape, efferent_target, self.conn_num)
+        if (conn.shape, conn.target, conn.indices.shape[1]) != fits:
+            raise ValueError(
+                f"conn={conn!r} does not fit: {self.conn_num} connections of each neuron are asked "
+                f"for from {shape[0]} to {shape[1]}, with efferent_target={efferent_target!r}."
+            )
+        self.conn: Connections = conn
         if self.conn_num:
             size = self.conn.indices.shape if self.conn.rows is None else (self.conn.count,)
             self.weight = param_type(_weight(conn_weight, size))
@@ -283,6 +295,7 @@ class EventFixedNumConn(FixedNumConn):
         name: a label for the user.
         conn_init: "vmap" or "for_loop".
         param_type: the state type that holds the weights.
+        conn: connections that there are already, in place of ones to be drawn.
 
     Raises:
         ValueError: if sizes, weights, numbers or probabilities do not fit.
@@ -317,6 +330,7 @@ class EventFixedProb(EventFixedNumConn):
         name: a label for the user.
         conn_init: "vmap" or "for_loop".
         param_type: the state type that holds the weights.
+        conn: connections that there are already, in place of ones to be drawn.
 
     Raises:
         ValueError: if sizes, weights, numbers or probabilities do not fit.

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from .._abstract import ABSTRACT
 from ..state import ParamState, State
 from . import init
 from ._last_axis import LastAxis
@@ -31,7 +32,7 @@ class SparseLinear(LastAxis):
         spar_mat: the sparse matrix, of shape ``(in, out)``: one of `jax.experimental.sparse` or
             another object with ``data``, ``shape``, and either ``row`` and ``col`` or ``indices``
             and ``indptr``; see `Sparsity`. Reads back as its `Sparsity`: the values are in the
-            state alone.
+            state alone, and a layer can be made of it only inside `init.abstract`.
         b_init: initializer of ``b``, of shape ``(out,)``; None for no bias.
         in_size: number of input features, where it is to be checked.
         name: a label for the user.
@@ -71,7 +72,12 @@ class SparseLinear(LastAxis):
         self._set_sizes(rows, columns)
         self.b_init = remembered(b_init)
         self.param_type = param_type
-        values = spar_mat.data
+        if isinstance(spar_mat, Sparsity):
+            if not ABSTRACT.get():
+                raise ValueError(f"{spar_mat!r} says where entries are and not what they are.")
+            values: Any = jax.ShapeDtypeStruct(spar_mat.values, np.dtype(np.float32))
+        else:
+            values = spar_mat.data
         stored = self.spar_mat.stored
         if np.shape(values) not in ((), (1,), (stored,)):
             raise ValueError(

@@ -31,6 +31,7 @@ class Sparsity:
         stored: number of positions that the matrix stores. Formats of fixed size may store more
             than there are entries, for padding.
         kept: which of the stored positions are entries; None for all.
+        values: shape of the values that the matrix had.
 
     Raises:
         TypeError: if ``matrix`` is no sparse matrix.
@@ -45,6 +46,9 @@ class Sparsity:
     compares_by_content = True
 
     def __init__(self, matrix: Any) -> None:
+        if isinstance(matrix, Sparsity):
+            self.__dict__.update(matrix.__dict__)
+            return
         shape = tuple(int(length) for length in getattr(matrix, "shape", ()))
         if not hasattr(matrix, "data") or not (
             hasattr(matrix, "indices") or (hasattr(matrix, "row") and hasattr(matrix, "col"))
@@ -66,6 +70,7 @@ class Sparsity:
         # Where a format pads, it does so with positions behind the last.
         inside = (row < shape[0]) & (col < shape[1])
         self.shape = shape
+        self.values = tuple(np.shape(matrix.data))
         self.stored = row.size
         self.kept: _Indices | None = None if inside.all() else np.flatnonzero(inside)
         self.row: _Indices = row[inside].astype(np.int32)

@@ -33,6 +33,13 @@ from ._dropout import (
     DropoutFixed,
     FeatureAlphaDropout,
 )
+from ._event import (
+    EventFixedNumConn,
+    EventFixedProb,
+    EventLinear,
+    FixedNumConn,
+    SparseLinear,
+)
 from ._linear import (
     AllToAll,
     MaskedLinear,
@@ -111,7 +118,11 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "DropoutFixed",
+    "EventFixedNumConn",
+    "EventFixedProb",
+    "EventLinear",
     "FeatureAlphaDropout",
+    "FixedNumConn",
     "GRUCell",
     "LPPool1d",
     "LPPool2d",
@@ -134,6 +145,7 @@ __all__ = [
     "ScaledWSLinear",
     "SignedWLinear",
     "Softmax2d",
+    "SparseLinear",
     "Stateful",
     "StatefulGRUCell",
     "StatefulLSTMCell",
