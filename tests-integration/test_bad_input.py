@@ -222,12 +222,15 @@ class TestConfigurations:
             )
             assert error.field == "dot_general"
 
-    def test_a_scalar_of_equinox_has_no_axis(self) -> None:
-        model = stacked("equinox", eqx.nn.Linear("scalar", 4, key=KEY))
-        error = raised(
-            UnsupportedConfigurationError, lambda: read("equinox", model), words="'scalar'"
-        )
-        assert error.field == "in_features"
+    def test_numbers_have_a_layer_in_equinox_alone(self) -> None:
+        model = read("equinox", stacked("equinox", eqx.nn.Linear("scalar", 4, key=KEY)))
+        for framework in ("nnx", "linen"):
+            error = raised(
+                UnsupportedConfigurationError,
+                partial(TO[framework], model),
+                words=r"in_size=\(\) is not understood",
+            )
+            assert error.field == "in_size"
 
 
 def _other_product(*arguments: Any, **options: Any) -> Any:

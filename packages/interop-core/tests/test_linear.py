@@ -179,6 +179,17 @@ class TestOptions:
         with pytest.raises(ValueError, match="was built around an array"):
             nn.Linear(**graph.configuration(one))
 
+    @pytest.mark.parametrize("sizes", [((), 4), (3, ()), ((), ())])
+    def test_numbers_have_no_axis_of_features(self, sizes: Any) -> None:
+        layer = nn.Linear(*sizes)
+        with_axes = nn.Linear(*(size or 1 for size in sizes), w_init=layer.weight.value["weight"])
+        x = np.random.default_rng(0).normal(size=(2, 5, *layer.in_size)).astype(np.float32)
+        y = layer(x)
+        assert y.shape == layer.output_size(x.shape) == (2, 5, *layer.out_size)
+        expected = with_axes(x.reshape(2, 5, *with_axes.in_size))
+        np.testing.assert_array_equal(y.ravel(), expected.ravel())
+        assert graph.configuration(layer)["in_size"] == layer.in_size
+
     @pytest.mark.parametrize("sizes", [(3, 0), (0, 4)])
     def test_empty(self, sizes: Any) -> None:
         layer = nn.Linear(*sizes)
@@ -212,7 +223,7 @@ class TestAbstract:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("sizes", [((2, 3), 4), ((2, 3), (5, 4)), ((3,), (2, 4)), ((), 4)])
+    @pytest.mark.parametrize("sizes", [((2, 3), 4), ((2, 3), (5, 4)), ((3,), (2, 4)), ((2, 3), ())])
     def test_sizes_must_agree(self, sizes: Any) -> None:
         with pytest.raises(ValueError, match="agree in every entry before the last"):
             nn.Linear(*sizes)

@@ -174,15 +174,12 @@ LINEAR = eqx.nn.Linear(3, 3, key=KEY)
         (MyStack(), UnsupportedStructureError, "forward of its own"),
         (Residual(LINEAR), UnsupportedStructureError, "forward of its own"),
         (eqx.nn.Sequential([Residual(LINEAR)]), UnsupportedStructureError, r"layers\[0\]"),
-        (eqx.nn.RotaryPositionalEmbedding(4), UnmappedLayerError, "RotaryPositional"),
         (eqx.nn.BatchNorm(3, "batch", mode="ema"), ConversionError, "which was not passed"),
         (eqx.nn.Lambda(lambda x: x), UnmappedLayerError, "lambda"),
         (eqx.nn.Lambda(LINEAR), UnsupportedLayerError, "calls a module"),
-        (
-            eqx.nn.Linear("scalar", 3, key=KEY),
-            UnsupportedConfigurationError,
-            "'scalar' has no axis",
-        ),
+        (eqx.nn.Pool(0.0, jnp.add, 1, 2), UnsupportedConfigurationError, "operation="),
+        (eqx.nn.WeightNorm(LINEAR), UnsupportedLayerError, "length and the direction"),
+        (eqx.nn.AdaptivePool(2, 1, jnp.max), UnsupportedLayerError, "may be any function"),
     ],
 )
 def test_bad_models_are_named(model: Any, error: type[Exception], message: str) -> None:

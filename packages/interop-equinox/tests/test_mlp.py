@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from interop_core import InteropError, nn
-from interop_equinox import from_equinox
+from interop_equinox import from_equinox, to_equinox
 
 KEY = jax.random.key(0)
 
@@ -38,6 +38,15 @@ def test_it_computes_the_same(options: dict[str, Any], layers: str) -> None:
     assert " ".join(type(layer).__name__ for layer in model.layers[0].layers) == layers
     x = jax.random.normal(KEY, (5, 3))
     np.testing.assert_allclose(from_equinox(mlp)(x), jax.vmap(mlp)(x), 1e-6, 1e-6)
+
+
+def test_numbers_go_in_and_come_out() -> None:
+    mlp = _mlp(in_size="scalar", out_size="scalar", final_activation=jnp.tanh)
+    model = from_equinox(mlp)
+    x = jax.random.normal(KEY, (5,))
+    np.testing.assert_allclose(model(x), jax.vmap(mlp)(x), 1e-6, 1e-6)
+    back = to_equinox(model)
+    np.testing.assert_allclose(jax.vmap(back)(x), jax.vmap(mlp)(x), 1e-6, 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,12 @@ def partial_groups(given: Arguments, _: Any) -> str | None:
     return "reduction_axes of the user's choice give other numbers there"
 
 
+def without_features(given: Arguments, _: Any) -> str | None:
+    if given["in_size"] and given["out_size"]:
+        return None
+    return "sizes of () are numbers without an axis of features, and linear layers have one there"
+
+
 def one_weight(given: Arguments, layer: Any) -> str | None:
     if np.ndim(layer.weight.value["weight"]):
         return None

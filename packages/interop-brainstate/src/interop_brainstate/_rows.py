@@ -31,6 +31,7 @@ from ._differences import (
     since,
     spread,
     unnormalised,
+    without_features,
 )
 from ._drawn import CONNECTIONS
 from ._lanes import LANES
@@ -156,7 +157,7 @@ _CELL: dict[str, Any] = {
 _STATE_INIT = {"state_init": "_state_initializer"}
 
 _LINEAR = (
-    Row("Linear", {"b_init": _biased()}),
+    Row("Linear", {"b_init": _biased()}, refusals=(without_features,)),
     Row(
         "ScaledWSLinear",
         {"b_init": _biased(), "ws_gain": lambda layer: "gain" in layer.weight.value},

@@ -14,7 +14,6 @@ from interop_core.companion_linear_rows import (
     masked_linear,
 )
 from interop_core.companion_rows import companion
-from interop_core.errors import Refusal
 from interop_core.layout import axes
 from interop_core.mapping import (
     FEATURES,
@@ -39,15 +38,25 @@ def _has_bias(config: Config) -> bool:
 
 
 def _vector(to: Iso) -> Iso:
-    """Sizes of vectors: Equinox also knows scalars, which have no axis at all."""
+    """Sizes of vectors, and of numbers: what is ``()`` in the core Equinox calls a scalar."""
+
+    def forth(size: tuple[int, ...], config: Config) -> int | str:
+        features: int | str = to.to(size, config) if size else "scalar"
+        return features
 
     def back(value: int | str, config: Config) -> tuple[int, ...]:
         if value == "scalar":
-            raise Refusal("'scalar' has no axis, and the core's layers have one", "use size 1")
-        size: tuple[int, ...] = to.back(value, config)
+            return ()
+        # Beside a number there are no axes that both sizes could have in front.
+        alone = "scalar" in (config["in_features"], config["out_features"])
+        size: tuple[int, ...] = to.back(value, {**config, "example": None} if alone else config)
         return size
 
-    return Iso(to.to, back, to.doc)
+    return Iso(forth, back, f"{to.doc}; () is a scalar")
+
+
+def _axes(config: Config) -> int:
+    return 1 if config["in_size"] else 0
 
 
 LINEAR = LayerMap(
@@ -69,12 +78,13 @@ LINEAR = LayerMap(
         case(in_size=3, out_size=4),
         case(in_size=3, out_size=4, b_init=None),
         case(in_size=(5, 3), out_size=(5, 4)),
-        case(in_size=1, out_size=1),
+        case(in_size=(), out_size=4),
     ),
-    refusals=(
-        Refused("foreign", case(in_features="scalar", out_features=4), "'scalar' has no axis"),
+    foreign_cases=(
+        case(in_features=3, out_features="scalar", input=(3,)),
+        case(in_features="scalar", out_features="scalar", input=()),
     ),
-    example_rank=lambda config: 1,
+    example_rank=_axes,
     note="Several leading axes are worked on by `Pointwise`.",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 from jax import numpy as jnp
@@ -20,6 +20,8 @@ __all__ = ["LastAxis", "affine"]
 class LastAxis(Module):
     """A layer that reads and writes features on the last axis and leaves the others alone."""
 
+    scalars: ClassVar[bool] = False
+
     def _set_sizes(self, in_size: int | Sequence[int], out_size: int | Sequence[int]) -> None:
         """Remember the shapes of one input and of one output.
 
@@ -28,7 +30,8 @@ class LastAxis(Module):
         """
         self.in_size = init.to_size(in_size)
         self.out_size = init.to_size(out_size)
-        if not self.in_size or self.in_size[:-1] != self.out_size[:-1]:
+        has_axes = self.scalars or (self.in_size and self.out_size)
+        if not has_axes or self.in_size[:-1] != self.out_size[:-1]:
             raise ValueError(
                 f"{type(self).__name__} acts on the last axis alone: in_size and out_size must "
                 f"agree in every entry before the last, got {self.in_size} and {self.out_size}."
@@ -43,13 +46,15 @@ class LastAxis(Module):
         Raises:
             ValueError: if its last entry is not the number of input features.
         """
+        if not self.in_size and self.scalars:
+            return (*in_size, *self.out_size)
         features = self.in_size[-1]
         if not in_size or in_size[-1] != features:
             raise ValueError(
                 f"{type(self).__name__} expects {features} features on the last axis, got shape "
                 f"{tuple(in_size)}."
             )
-        return (*in_size[:-1], self.out_size[-1])
+        return (*in_size[:-1], *self.out_size[-1:])
 
 
 def affine(x: Any, kernel: Any, bias: Any, dtype: Any, precision: Any) -> jax.Array:

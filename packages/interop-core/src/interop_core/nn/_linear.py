@@ -11,7 +11,7 @@ import numpy as np
 from ..state import ParamState, State
 from . import init
 from ._last_axis import LastAxis, affine
-from ._parameters import mask, parameter, remembered
+from ._parameters import as_array, mask, parameter, remembered
 from ._weight_standardization import gain_of, weight_standardization
 
 __all__ = ["Linear", "ScaledWSLinear", "SignedWLinear"]
@@ -28,9 +28,10 @@ class Linear(LastAxis):
     ``{"weight": W, "bias": b}``, without ``"bias"`` where ``b_init`` is None.
 
     Args:
-        in_size: number of input features, or the shape of one example; its last entry counts.
+        in_size: number of input features, or the shape of one example; its last entry counts. With
+            ``()`` the examples are numbers, which have no axis of features: ``W`` is ``(1, out)``.
         out_size: number of output features, or the shape of one output. Its entries before the
-            last must be those of ``in_size``.
+            last must be those of ``in_size``. With ``()`` the outputs are numbers.
         w_init: initializer of ``W``: a callable of the shape, or the array itself.
         b_init: the same for ``b``; None for no bias.
         w_mask: factor on ``W`` in every call: an array that broadcasts to its shape, a number, or
@@ -52,8 +53,11 @@ class Linear(LastAxis):
         (2, 8)
         >>> layer.output_size((5, 4))
         (5, 8)
+        >>> Linear((), 8)(jax.numpy.ones(2)).shape, Linear(4, ())(jax.numpy.ones((2, 4))).shape
+        ((2, 8), (2,))
     """
 
+    scalars = True
     weight: State[dict[str, jax.Array]]
 
     def __init__(
@@ -76,7 +80,7 @@ class Linear(LastAxis):
         self.param_type = param_type
         self.dtype = dtype
         self.precision = precision
-        shape = (self.in_size[-1], self.out_size[-1])
+        shape = ((1, *self.in_size)[-1], (1, *self.out_size)[-1])
         self.w_mask = mask(w_mask, shape)
         weight = {"weight": parameter(w_init, shape)}
         if b_init is not None:
@@ -98,11 +102,14 @@ class Linear(LastAxis):
         parameters = self.weight.value
         kernel = parameters["weight"]
         bias = parameters.get("bias")
-        if np.shape(x)[-1:] != kernel.shape[:1]:
+        if not self.in_size:
+            x = as_array(x)[..., None]
+        elif np.shape(x)[-1:] != kernel.shape[:1]:
             self.output_size(np.shape(x))
         if self.w_mask is not None:
             kernel = kernel * self.w_mask
-        return affine(x, kernel, bias, self.dtype, self.precision)
+        y = affine(x, kernel, bias, self.dtype, self.precision)
+        return y if self.out_size else y[..., 0]
 
 
 class ScaledWSLinear(LastAxis):
