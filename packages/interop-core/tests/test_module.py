@@ -315,6 +315,12 @@ def test_repr_leaves_defaults_out() -> None:
     assert "scale=3.0" in repr(nn.Linear(2, 3, w_init=nn.init.KaimingNormal(3.0)))
 
 
+def test_attributes_cannot_be_hidden() -> None:
+    with pytest.raises(TypeError, match="Hiding cannot hide attributes"):
+        type("Hiding", (nn.Linear,), {"graph_invisible_attrs": ("weight",)})
+    assert issubclass(type("Open", (nn.Linear,), {"graph_invisible_attrs": ()}), nn.Linear)
+
+
 def test_attributes_of_states_survive_subclassing() -> None:
     class Scaled(nn.Linear):
         def __init__(self) -> None:

@@ -26,7 +26,21 @@ EVERYWHERE = (0, 2**31 - 1)
 
 
 class Node:
-    """What traversal descends into: an object whose attributes may hold states and other nodes."""
+    """What traversal descends into: an object whose attributes may hold states and other nodes.
+
+    A class cannot hide attributes from traversal by ``graph_invisible_attrs``: defining it so
+    raises a `TypeError`.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # JAX would see the states in them, and states() not: they would be trained and not saved.
+        if getattr(cls, "graph_invisible_attrs", ()):
+            raise TypeError(
+                f"{cls.__name__} cannot hide attributes by graph_invisible_attrs: a module is a "
+                "pytree of all that it holds. Put what no traversal is to find into a FakeState or "
+                "an object of a class of your own."
+            )
 
 
 class _Kinds(dict[type, int]):
