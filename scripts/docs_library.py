@@ -87,7 +87,7 @@ FAMILIES = (
         "normalisation",
         "Normalisation",
         "Data brought to mean 0 and variance 1, over the axes that each layer names.",
-        ("_batch_norm", "_group_norm", "_normalization"),
+        ("_batch_norm", "_group_norm", "_instance_norm", "_normalization"),
     ),
     Family("dropout", "Dropout", "Entries or channels left out while fitting.", ("_dropout*",)),
     Family("embedding", "Embedding", "Vectors looked up by number.", ("_embedding",)),

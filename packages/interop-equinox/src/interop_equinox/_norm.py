@@ -175,8 +175,46 @@ GROUP_NORM = LayerMap(
     note=_TWO_PASS + ".",
 )
 
+
+def _one_each(config: Config) -> bool:
+    channels = config["channels"] or (config["example"] or (0,))[-1]
+    return bool(config["groups"] == channels)
+
+
+INSTANCE_NORM = LayerMap(
+    nn.InstanceNorm,
+    eqx.nn.GroupNorm,
+    (
+        Opt("in_size", "channels", Iso(last_axis, _channels_back, "last axis")),
+        Opt("in_size", "groups", Iso(last_axis, lambda groups, _: (groups,), "as many")),
+        Opt("epsilon", "eps"),
+        Opt("use_scale", "channelwise_affine"),
+        Opt("use_bias", "channelwise_affine"),
+        Only("core", "axis_name", None, "Equinox normalises one example on its own"),
+        Only("core", "axis_index_groups", None),
+        Only("core", "dtype", None, "cast the model and its input instead"),
+        Given("core", "feature_axis", -1, reason="in_size has one axis"),
+        Given("core", "use_fast_variance", False, reason=_TWO_PASS),
+    ),
+    GROUP_NORM.leaves,
+    cases=(
+        case(in_size=3, epsilon=1e-2, input=(4, 5, 3)),
+        case(in_size=3, use_bias=False, use_scale=False, input=(4, 3)),
+    ),
+    refusals=(
+        Refused("core", case(in_size=3, use_bias=False), "use_bias=False"),
+        Refused("core", case(in_size=3, axis_name="batch"), "axis_name='batch'"),
+        Refused("core", case(in_size=3, axis_index_groups=[[0]]), "axis_index_groups"),
+        Refused("core", case(in_size=3, dtype="bfloat16"), "dtype"),
+    ),
+    select=_one_each,
+    channels="first",
+    note=_TWO_PASS + ".",
+)
+
 ROWS: tuple[LayerMap, ...] = (
     _norm(nn.LayerNorm, eqx.nn.LayerNorm, "weight"),
     _norm(nn.RMSNorm, eqx.nn.RMSNorm, "scale"),
+    INSTANCE_NORM,
     GROUP_NORM,
 )

@@ -252,4 +252,29 @@ GROUP_NORM = LayerMap(
     ),
 )  # fmt: skip
 
-ROWS: tuple[LayerMap, ...] = (LAYER_NORM, RMS_NORM, GROUP_NORM)
+INSTANCE_NORM = LayerMap(
+    nn.InstanceNorm,
+    linen.InstanceNorm,
+    (
+        Opt("in_size", "scale.shape", Iso(last_axis, _channels, "size of the parameters")),
+        Opt("use_bias", "use_bias"),
+        Opt("use_scale", "use_scale"),
+        Only("foreign", "feature_axes", -1, "have one axis of channels, the last one"),
+        Given("core", "feature_axis", -1, reason="the channels are the only axis of in_size"),
+        Opt("dtype", "dtype"),
+        *STATISTICS,
+    ),
+    GROUP_NORM.leaves,
+    cases=(
+        case(in_size=3, input=(4, 5, 3), epsilon=1e-2),
+        case(in_size=3, use_bias=False, use_fast_variance=False, input=(4, 3)),
+        case(in_size=3, use_scale=False, dtype=jnp.float32, input=(4, 3)),
+    ),
+    foreign_cases=(case(use_scale=False, use_bias=False, input=(4, 3)),),
+    refusals=(
+        Refused("foreign", case(feature_axes=-2, input=(4, 3)), "feature_axes"),
+        Refused("foreign", case(force_float32_reductions=False, input=(4, 3)), "force_float32"),
+    ),
+)  # fmt: skip
+
+ROWS: tuple[LayerMap, ...] = (LAYER_NORM, RMS_NORM, GROUP_NORM, INSTANCE_NORM)

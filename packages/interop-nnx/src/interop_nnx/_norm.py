@@ -296,8 +296,35 @@ GROUP_NORM = LayerMap(
     ),
 )
 
+INSTANCE_NORM = LayerMap(
+    nn.InstanceNorm,
+    nnx.InstanceNorm,
+    (
+        Opt("in_size", "num_features", Iso(last_axis, lambda n, _: (n,), "its channels")),
+        Opt("use_scale", "use_scale"),
+        Opt("use_bias", "use_bias"),
+        Only("foreign", "feature_axes", -1, "have one axis of channels, the last one"),
+        Given("core", "feature_axis", -1, reason="in_size has one axis"),
+        *_STATISTICS,
+    ),
+    GROUP_NORM.leaves,
+    cases=(
+        case(in_size=3, input=(4, 5, 3), epsilon=1e-2),
+        case(in_size=3, use_bias=False, use_fast_variance=False, input=(4, 3)),
+        case(in_size=3, use_scale=False, dtype=jnp.float32, input=(4, 3)),
+    ),
+    foreign_cases=(case(num_features=3, use_scale=False, use_bias=False, input=(4, 3)),),
+    refusals=(
+        Refused("foreign", case(num_features=3, feature_axes=(-2, -1), input=(4, 3)),
+                "feature_axes"),
+        Refused("foreign", case(num_features=3, promote_dtype=_elementwise, input=(4, 3)),
+                "promote_dtype=.*_elem"),
+    ),
+)  # fmt: skip
+
 ROWS: tuple[LayerMap, ...] = (
     _norm(nn.LayerNorm, nnx.LayerNorm, "weight"),
     _norm(nn.RMSNorm, nnx.RMSNorm, "scale"),
     GROUP_NORM,
+    INSTANCE_NORM,
 )

@@ -109,6 +109,7 @@ from ._functional import (
 from ._gradient_clipping import clip_grad_norm
 from ._group_norm import GroupNorm
 from ._hidata import HiData
+from ._instance_norm import InstanceNorm
 from ._linear import Linear, ScaledWSLinear, SignedWLinear
 from ._lora import LoRA
 from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
@@ -251,7 +252,8 @@ __all__ = [
     "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropoutFixed",
     "FeatureAlphaDropout",
     # normalisation
-    "BatchNorm0d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "LayerNorm", "RMSNorm",
+    "BatchNorm0d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm",
+    "LayerNorm", "RMSNorm",
     # events and sparse connections
     "EventFixedNumConn", "EventFixedProb", "EventLinear", "FixedNumConn",
     # integration

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ._row import Row
 
+BEYOND = "the published library has no such layer"
+
 FIT, USE = {"fit": True}, {"fit": False}
 
 BATCH: tuple[Row, ...] = (
@@ -79,6 +81,14 @@ OTHER: tuple[Row, ...] = (
         lambda nn: nn.GroupNorm(4, num_groups=4, use_bias=False, use_scale=False),
         ((2, 3, 4),),
         "no parameters",
+    ),
+    Row("InstanceNorm", lambda nn: nn.InstanceNorm(4), ((2, 3, 4),), differs=BEYOND),
+    Row(
+        "InstanceNorm",
+        lambda nn: nn.InstanceNorm(4, epsilon=0.1, use_bias=False),
+        ((2, 3, 4),),
+        "no bias",
+        differs=BEYOND,
     ),
 )
 
