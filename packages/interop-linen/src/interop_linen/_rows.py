@@ -81,11 +81,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         "its axes are those of a formula, where a core layer multiplies along the last one",
         "use linen.Dense where the kernel has two axes",
     ),
-    Unconvertible(
-        linen.InstanceNorm,
-        "it normalises each channel alone, over axes of its own choice",
-        "use linen.GroupNorm(num_groups=None, group_size=1)",
-    ),
     Unconvertible(linen.RNN, "it runs a cell over a sequence", "convert its cell"),
     Unconvertible(linen.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
     *(

@@ -61,7 +61,6 @@ _CONVERT_PARTS = "convert what it holds, one by one"
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
-    Unconvertible(nnx.InstanceNorm, _NO_CORE, "use nnx.GroupNorm(num_groups=None, group_size=1)"),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
     Unconvertible(nnx.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
