@@ -17,6 +17,7 @@ from . import (
     _conv_transpose,
     _dropout,
     _embedding,
+    _event,
     _functions,
     _general,
     _linear,
@@ -29,6 +30,7 @@ from .companions import ScaleAndShift
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_event.ROWS,
     *_conv.ROWS,
     *_conv_transpose.ROWS,
     *_norm.ROWS,

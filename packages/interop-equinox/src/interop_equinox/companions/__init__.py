@@ -24,6 +24,13 @@ from ._dropout import (
     DropoutFixed,
     FeatureAlphaDropout,
 )
+from ._event import (
+    EventFixedNumConn,
+    EventFixedProb,
+    EventLinear,
+    FixedNumConn,
+    SparseLinear,
+)
 from ._linear import AllToAll, LoRA, MaskedLinear, OneToOne, ScaledWSLinear, SignedWLinear
 from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
@@ -44,7 +51,11 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "DropoutFixed",
+    "EventFixedNumConn",
+    "EventFixedProb",
+    "EventLinear",
     "FeatureAlphaDropout",
+    "FixedNumConn",
     "GRUCell",
     "LPPool1d",
     "LPPool2d",
@@ -52,8 +63,8 @@ __all__ = [
     "LSTMCell",
     "LoRA",
     "MGUCell",
-    "MultiHeadAttention",
     "MaskedLinear",
+    "MultiHeadAttention",
     "OneToOne",
     "RReLU",
     "RoPE",
@@ -64,6 +75,7 @@ __all__ = [
     "ScaledWSLinear",
     "SignedWLinear",
     "Softmax2d",
+    "SparseLinear",
     "Threshold",
     "URLSTMCell",
     "Unflatten",
