@@ -358,6 +358,8 @@ def last_axis(size: Any, _: Config) -> int:
     """The channels of a size: its last entry."""
     if size is None:
         raise Refusal("its in_size is not known", "give the layer its in_size")
+    if not len(size):
+        raise Refusal("() is a number, which has no axis of features", "use size 1")
     return int(size[-1])
 
 
