@@ -272,7 +272,7 @@ INSTANCE_NORM = LayerMap(
     ),
     foreign_cases=(case(use_scale=False, use_bias=False, input=(4, 3)),),
     refusals=(
-        Refused("foreign", case(feature_axes=-2, input=(4, 3)), "feature_axes"),
+        Refused("foreign", case(feature_axes=-2, input=(3, 3)), "feature_axes"),
         Refused("foreign", case(force_float32_reductions=False, input=(4, 3)), "force_float32"),
     ),
 )  # fmt: skip
