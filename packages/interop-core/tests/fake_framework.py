@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.bridge import Bridge, Build
-from interop_core.convert import execute, plan_from, plan_to
+from interop_core.calling import Call, Outcome, Rebuild, copied, one_by_one
+from interop_core.conversion import convert_from, convert_to
 from interop_core.core_side import not_a_model
 from interop_core.errors import Refusal
 from interop_core.function_rows import activation_rows, flatten_row, move_axis_row
@@ -38,7 +39,7 @@ from interop_core.mapping import (
     leaf,
 )
 from interop_core.options import parameters
-from interop_core.testing import Call, Harness, Outcome, one_by_one
+from interop_core.testing import Harness
 
 
 def _draw(seed: int, *shape: int) -> jax.Array:
@@ -384,6 +385,43 @@ class FakeBridge:
         """The layer."""
         return layer
 
+    def call(self, node: Any, call: Call) -> Outcome:
+        """Map the layer over the batch."""
+        y, carry = one_by_one(lambda x, carry, *others: (node(x, *others), carry), call)
+        return Outcome(y, carry, node)
+
+    def parameters(self, node: Any) -> tuple[Any, Rebuild]:
+        """The arrays of all layers, in the order of the model."""
+        found: dict[int, Any] = {}
+        _replaced(node, lambda array: found.setdefault(len(found), array), {})
+
+        def rebuild(arrays: Any) -> Any:
+            order = iter(arrays)
+            return _replaced(node, lambda _: arrays[next(order)], {})
+
+        return found, rebuild
+
+    def duplicate(self, node: Any) -> Any:
+        """A layer with copies of its arrays."""
+        return _replaced(node, copied, {})
+
+
+def _replaced(node: Any, change: Callable[[Any], Any], known: dict[int, Any]) -> Any:
+    """A model with other arrays; a layer that stands twice stays one."""
+    if id(node) not in known:
+        held = dict(vars(node))
+        for name, value in held.items():
+            if name in node.arrays and value is not None:
+                held[name] = change(value)
+            elif isinstance(value, Layer):
+                held[name] = _replaced(value, change, known)
+            elif isinstance(value, list):
+                held[name] = [_replaced(layer, change, known) for layer in value]
+        made: Any = object.__new__(type(node))
+        vars(made).update(held)
+        known[id(node)] = made
+    return known[id(node)]
+
 
 def _inner(node: Any) -> Any:
     return node.layer if type(node) is Over else node
@@ -394,12 +432,12 @@ BRIDGE: Bridge = FakeBridge()
 
 def to_fake(model: nn.Module, **options: Any) -> Any:
     """Out of the core."""
-    return execute(plan_to(BRIDGE, model, **options))
+    return convert_to(BRIDGE, model, **options)
 
 
-def from_fake(model: Any, *, sample_input: Any = None) -> Any:
+def from_fake(model: Any, *, sample_input: Any = None, **options: Any) -> Any:
     """Into the core."""
-    return execute(plan_from(BRIDGE, model, sample_input=sample_input))
+    return convert_from(BRIDGE, model, sample_input=sample_input, **options)
 
 
 class FakeHarness(Harness):
@@ -410,11 +448,6 @@ class FakeHarness(Harness):
         if not isinstance(target, type):
             return Apply(with_keywords(target, options))
         return target(**options)
-
-    def call(self, model: Any, call: Call) -> Outcome:
-        """Map the layer over the batch."""
-        y, carry = one_by_one(lambda x, carry: (model(x), carry), call)
-        return Outcome(y, carry, model)
 
 
 HARNESS = FakeHarness(BRIDGE, to_fake, from_fake)

@@ -313,7 +313,10 @@ class _Maker:
                 self._note(ConversionError, refusal, name, type(array))
                 return
         shapes = tuple(tuple(self.leaves[name].shape) for name in move.source)
+        made = move.source if self.outward else move.target
         try:
+            if not core_shapes.keys() >= set(made):
+                raise Refusal(f"the core layer's constructor does not make {', '.join(made)}")
             if self.outward:
                 wanted = tuple(core_shapes[name] for name in move.source)
                 got = shapes

@@ -89,6 +89,7 @@ class _Verification:
         self.whole = next(node for node in self.plan.root.walk() if node.source is not None)
         self.steps = [node for node in places(self.plan.root) if node.recipe is not None]
         self._gone_through: set[Any] = set()
+        self._failure: Exception | None = None
 
     def run(self) -> None:
         if self.whole is self.plan.root and self.whole.children is None:
@@ -110,6 +111,8 @@ class _Verification:
             self._gone_through.add(key)
             if fresh or not apart.agrees:
                 self._layer(node, call, deeply=fresh and self.trains)
+        if self._failure is not None:
+            self._fails(self.whole, self._failure, "output")
         if not apart.agrees:
             reason = f"each of its layers agrees, and the whole model does not: its output {apart}"
             self._raise((), self.whole.title, apart, "output", reason, "")
@@ -139,7 +142,13 @@ class _Verification:
             lambda node, layer, call: self._of_source(node, layer, call).y,
         )
         inputs = [(passage.node, passage.x, passage.first) for passage in passed]
-        found = self._of_target(self.whole, self._rebuild_target(there), call).y
+        try:
+            found = self.target.call(self._rebuild_target(there), call).y
+        except UNTRACEABLE:
+            raise
+        except Exception as error:  # the layer at fault is found below
+            self._failure = error
+            found = None
         return inputs, expected, found
 
     def _core_layer(self, node: Node) -> Any:
