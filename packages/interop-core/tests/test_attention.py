@@ -12,7 +12,13 @@ from jax.test_util import check_grads
 
 from interop_core import environ, graph, nn, random
 
-SIZES = {"key_size": 3, "value_size": 5, "qk_size": 4, "vo_size": 6, "num_kv_heads": 2}
+SIZES: dict[str, Any] = {
+    "key_size": 3,
+    "value_size": 5,
+    "qk_size": 4,
+    "vo_size": 6,
+    "num_kv_heads": 2,
+}
 
 
 def numbers(*shape: int, seed: int = 0) -> Any:

@@ -27,7 +27,13 @@ def spread(layer: Any) -> Any:
     return eqx.combine(jax.tree.unflatten(structure, list(fresh.values())), rest)
 
 
-SIZES = {"key_size": 5, "value_size": 6, "qk_size": 3, "vo_size": 2, "output_size": 7}
+SIZES: dict[str, Any] = {
+    "key_size": 5,
+    "value_size": 6,
+    "qk_size": 3,
+    "vo_size": 2,
+    "output_size": 7,
+}
 MASKED = (
     None,
     np.random.default_rng(3).random((4, 3, 6)) < 0.6,
@@ -58,7 +64,7 @@ def test_keys_values_and_masks_are_taken_alike(layer: Any, options: Any) -> None
 
 
 def test_the_companion_computes_what_equinox_computes() -> None:
-    options = {**SIZES, "use_query_bias": True, "key": jax.random.key(0)}
+    options: dict[str, Any] = {**SIZES, "use_query_bias": True, "key": jax.random.key(0)}
     stock = spread(eqx.nn.MultiheadAttention(4, 8, **options))
     own = spread(companions.MultiHeadAttention(4, 8, **options))
     query, key, value = numbers(3, 8), numbers(6, 5, seed=1), numbers(6, 6, seed=2)
@@ -108,7 +114,7 @@ def test_stock_attention_in_a_stack_is_refused() -> None:
         (lambda m: m.key_proj, eqx.nn.Linear(4, 4, key=jax.random.key(0)), "key_proj.bias"),
     ],
 )
-def test_parts_of_another_kind_are_refused(where: Any, part: Any, said: str) -> None:
+def test_parts_of_another_kind_are_refused(where: Any, part: Any, said: str | None) -> None:
     layer = eqx.nn.MultiheadAttention(2, 4, key=jax.random.key(0))
     layer = eqx.tree_at(where, layer, part)
     if said is None:

@@ -53,7 +53,7 @@ def _rank(config: Config) -> int | None:
     return 2 if known or config.get("stacked", True) else None
 
 
-_OPTIONS = (
+_OPTIONS: tuple[Any, ...] = (
     Opt("in_size", "query_size", FEATURES),
     Opt("out_size", "output_size", OUT_FEATURES),
     *(
@@ -80,7 +80,7 @@ def _stock(config: Config) -> bool:
     return not (beyond or config["stacked"])
 
 
-_SIZES = {
+_SIZES: dict[str, Any] = {
     "num_heads": 2,
     "out_size": (3, 5),
     "qk_size": 3,

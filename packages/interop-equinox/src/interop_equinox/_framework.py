@@ -127,7 +127,8 @@ class Equinox(Calling):
             return keywords_of(inner.fn)
         held = _held(inner)
         kept = {n: v for n, v in held.items() if not (_is_array(v) or isinstance(v, eqx.Module))}
-        if "dropout_p" in parameters(type(inner)):  # attention keeps it in a layer inside alone
+        kind: Any = type(inner)
+        if "dropout_p" in parameters(kind):  # attention keeps it in a layer inside alone
             dropout = held.get("dropout")
             kept["dropout_p"] = getattr(dropout, "p", dropout)
         return {name: value_of(value) for name, value in kept.items()}

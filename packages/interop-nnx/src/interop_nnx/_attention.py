@@ -36,6 +36,7 @@ from ._linear import _elementwise
 
 _KNOWN = parameters(nnx.MultiHeadAttention)
 _GROUPS = "num_kv_heads" in _KNOWN  # releases differ
+_ONE_GROUP: dict[str, Any] = {"num_kv_heads": 1} if _GROUPS else {}
 
 
 def _no_cache(decode: bool | None, _: Config) -> None:
@@ -100,7 +101,7 @@ ATTENTION = LayerMap(
             out_size=(3, 5),
             qk_size=3,
             vo_size=3,
-            **({"num_kv_heads": 1} if _GROUPS else {}),
+            **_ONE_GROUP,
             use_query_bias=False,
             use_key_bias=False,
             use_value_bias=False,

@@ -168,8 +168,9 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     if type(part) is not kind:
         said = f"{name} is {type(part).__name__}, not nnx.{kind.__name__}"
         return Refusal(said, error=ConversionError)
+    known: Any = kind
     own = vars(part)
-    for option, default in parameters(kind).items():
+    for option, default in parameters(known).items():
         if option in own and option not in OWN:
             wanted = given.get(option, default)
             if not same(own[option], wanted):
@@ -209,7 +210,7 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
                 f"take it off first: variable.del_metadata({next(iter(lost))!r})",
                 ConversionError,
             )
-    wanted: type = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
+    wanted: Any = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
     wanted = special or wanted
     if kind is not wanted and (is_stock(type(layer)) or is_companion(type(layer))):
         return Refusal(

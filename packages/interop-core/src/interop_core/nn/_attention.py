@@ -20,6 +20,7 @@ from ._statistics import moments, normalized, scaled
 
 __all__ = ["MultiHeadAttention"]
 
+_finfo: Any = jnp.finfo  # without types in some releases of jax
 _KERNEL = init.LecunNormal()
 _BIAS = init.ZeroInit()
 _EPSILON = 1e-6
@@ -156,7 +157,7 @@ class MultiHeadAttention(LastAxis):
     def _per_head(self, name: str, size: int | None) -> int:
         if size is not None:
             return operator.index(size)
-        features = self.in_size[-1]
+        features: int = self.in_size[-1]
         if features % self.num_heads:
             raise ValueError(
                 f"{features} features are not {self.num_heads} heads of equal size: give {name}."
@@ -274,12 +275,11 @@ class MultiHeadAttention(LastAxis):
             k = jnp.repeat(k, self.num_heads // self.num_kv_heads, axis=-2)
         q = q / jnp.asarray(math.sqrt(self.qk_size), q.dtype)
         logits = jnp.einsum("...qhd,...khd->...hqk", q, k, precision=self.precision)
-        least = jnp.finfo(logits.dtype).min
         if is_causal:
             allowed = jnp.tril(jnp.ones(logits.shape[-2:], bool))
             mask = allowed if mask is None else jnp.logical_and(mask, allowed)
         if mask is not None:
-            logits = jnp.where(mask, logits, least)
+            logits = jnp.where(mask, logits, _finfo(logits.dtype).min)
         forced = self.force_fp32_for_softmax
         wide = jnp.float32 if forced else jnp.promote_types(logits.dtype, jnp.float32)
         weights = jax.nn.softmax(logits.astype(wide), axis=-1)

@@ -9,6 +9,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+_limits: Any = jnp.finfo  # without types in some releases of jax
+
 
 class MultiHeadAttention(eqx.Module):
     """Attention that is called with one sequence, or with three as `eqx.nn.MultiheadAttention`.
@@ -155,7 +157,7 @@ class MultiHeadAttention(eqx.Module):
             k, v = jnp.repeat(k, shared, axis=1), jnp.repeat(v, shared, axis=1)
         logits = jnp.einsum("qhd,khd->hqk", q / math.sqrt(self.qk_size), k)
         if mask is not None:
-            logits = jnp.where(mask, logits, jnp.finfo(logits.dtype).min)
+            logits = jnp.where(mask, logits, _limits(logits.dtype).min)
         forced = self.force_fp32_for_softmax
         wide = jnp.float32 if forced else jnp.promote_types(logits.dtype, jnp.float32)
         weights = jax.nn.softmax(logits.astype(wide), axis=-1)
