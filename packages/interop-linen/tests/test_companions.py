@@ -12,7 +12,7 @@ import pytest
 from flax import linen
 
 from interop_core import environ, nn, random
-from interop_core.errors import VariablesError
+from interop_core.errors import UnsupportedConfigurationError, VariablesError
 from interop_core.registry import for_foreign
 from interop_linen import BRIDGE, companions, from_linen, to_linen
 
@@ -84,7 +84,7 @@ def test_a_cell_that_runs_under_linen() -> None:
     model = nn.MGUCell(3, 4)
     cell, variables = to_linen(model)
     x = jax.random.normal(jax.random.key(0), (2, 5, 3))
-    found = linen.RNN(cell).apply({"params": {"cell": variables["params"]}}, x)
+    found: Any = linen.RNN(cell).apply({"params": {"cell": variables["params"]}}, x)
     model.init_state(2)
     close(found[:, -1], [model(x[:, step]) for step in range(5)][-1])
 
@@ -151,9 +151,25 @@ def test_a_padding_is_checked_in_the_call() -> None:
         companions.ReflectionPad2d(1).apply({}, jnp.ones((2, 2)))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        companions.SparseLinear(3, 4, [0, 7], [3, 1]),
+        companions.SparseLinear(3, 4, [0, -1], [3, 1]),
+        companions.FixedNumConn(3, 4, [[0], [1]], [2, 2], "post"),
+        companions.FixedNumConn(3, 4, [[0], [4]], [0, 1]),
+    ],
+    ids=["behind", "before", "twice", "beyond"],
+)
+def test_connections_that_are_none(layer: Any) -> None:
+    variables = layer.init(jax.random.key(0), jnp.ones((2, 3)))
+    with pytest.raises(UnsupportedConfigurationError):
+        from_linen(layer, variables)
+
+
 def test_every_layer_that_linen_exports_is_known() -> None:
     """One that a new release adds stands here by name."""
-    layers = {
+    layers: dict[str, Any] = {
         name: value
         for name, value in vars(linen).items()
         if isinstance(value, type) and issubclass(value, linen.Module)

@@ -75,8 +75,11 @@ def _connected(config: Config) -> bool:
 
 def _connections(words: Words) -> tuple[Opt, ...]:
     def back(_: Any, config: Config) -> Connections:
+        rows = config["rows"]
+        if rows is not None and len(np.unique(rows)) != np.size(rows):
+            raise Refusal("one neuron stands several times in rows", "join what it owns in one row")
         shape = words.sizes_of(config)
-        return Connections(config["indices"], shape, config["efferent_target"], config["rows"])
+        return Connections(config["indices"], shape, config["efferent_target"], rows)
 
     return (
         Opt("conn", "indices", Iso(lambda conn, _: conn.indices, back, "their other ends")),
@@ -185,7 +188,8 @@ def sparse_companion(companions: Any, words: Words) -> LayerMap:
     def back(_: Any, config: Config) -> Sparsity:
         shape = words.sizes_of(config)
         shared = bool(config["shared_weight"])
-        return Sparsity(_Entries(config["row"], config["col"], shape, shared))
+        # A position outside of the matrix is none to the core, and the last one to jax.
+        return _plain(Sparsity(_Entries(config["row"], config["col"], shape, shared)))
 
     def option(foreign: str, read: Any, doc: str) -> Opt:
         to = lambda positions, _: read(_plain(positions))  # noqa: E731

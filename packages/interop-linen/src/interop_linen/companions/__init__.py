@@ -26,6 +26,13 @@ from ._dropout import (
     DropoutFixed,
     FeatureAlphaDropout,
 )
+from ._event import (
+    EventFixedNumConn,
+    EventFixedProb,
+    EventLinear,
+    FixedNumConn,
+    SparseLinear,
+)
 from ._linear import (
     AllToAll,
     LoRA,
@@ -98,7 +105,11 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "DropoutFixed",
+    "EventFixedNumConn",
+    "EventFixedProb",
+    "EventLinear",
     "FeatureAlphaDropout",
+    "FixedNumConn",
     "GRUCell",
     "LPPool1d",
     "LPPool2d",
@@ -122,6 +133,7 @@ __all__ = [
     "ScaledWSLinear",
     "SignedWLinear",
     "Softmax2d",
+    "SparseLinear",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",

@@ -169,13 +169,9 @@ class ScaledWSLinear(linen.Module):
         return product(inputs, kernel, bias, self.dtype, self.precision)
 
 
-def _one(init: Any) -> Any:
-    """An initializer of one number: the first that another makes."""
-
-    def made(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-        return jnp.ravel(init(key, shape, dtype))[0]
-
-    return made
+def first_of(init: Any, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """One number: the first of what an initializer makes."""
+    return jnp.ravel(init(key, shape, dtype))[0]
 
 
 class AllToAll(linen.Module):
@@ -221,7 +217,7 @@ class AllToAll(linen.Module):
             raise ValueError(f"AllToAll takes {self.in_features} inputs, got shape {x.shape}.")
         if self.shared_weight:
             kernel = self.param(
-                "kernel", lambda key: _one(self.kernel_init)(key, shape, self.param_dtype)
+                "kernel", lambda key: first_of(self.kernel_init, key, shape, self.param_dtype)
             )
             y = self._sum(x.astype(jnp.result_type(x, kernel))) * kernel
         else:
@@ -280,7 +276,7 @@ class OneToOne(linen.Module):
             raise ValueError(f"OneToOne has weights of shape {shape}, got {jnp.shape(inputs)}.")
         if self.shared_weight:
             kernel = self.param(
-                "kernel", lambda key: _one(self.kernel_init)(key, shape, self.param_dtype)
+                "kernel", lambda key: first_of(self.kernel_init, key, shape, self.param_dtype)
             )
         else:
             kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
