@@ -104,14 +104,29 @@ def stack_linen(pairs: list[Any]) -> Any:
 
 
 def make_equinox(cls: type, options: dict[str, Any], x: Any, seed: int) -> Any:
-    """An Equinox layer in inference mode."""
+    """An Equinox layer in inference mode, with a state in the middle of its training if any."""
     key = {"key": jax.random.key(seed)} if "key" in parameters(cls) else {}
-    return eqx.nn.inference_mode(cls(**options, **key))
+    model, state = eqx.nn.make_with_state(cls)(**options, **key)
+    model = eqx.nn.inference_mode(model)
+    if not jax.tree.leaves(state):
+        return model
+    steps = seed % 7 * (1 + 99 * (seed % 2))
+    counted = [a + steps if a.dtype == jnp.int32 else a for a in jax.tree.leaves(state)]
+    return model, jax.tree.unflatten(jax.tree.structure(state), counted)
+
+
+def call_equinox(model: Any, x: Any) -> Any:
+    """The output for a batch."""
+    if isinstance(model, tuple):
+        layer, state = model
+        return jax.vmap(layer, in_axes=(0, None), out_axes=(0, None))(x, state)[0]
+    return jax.vmap(model)(x)
 
 
 def stack_equinox(layers: list[Any]) -> Any:
-    """An `eqx.nn.Sequential`."""
-    return eqx.nn.Sequential(layers)
+    """An `eqx.nn.Sequential`, with one state for all its layers."""
+    bridge = interop_equinox.BRIDGE
+    return bridge.lend(bridge.stack([bridge.adopt(layer) for layer in layers]))
 
 
 KINDS: dict[str, Kind] = {
@@ -133,7 +148,7 @@ KINDS: dict[str, Kind] = {
         interop_equinox.BRIDGE,
         classes(eqx.nn, eqx.Module, {"Sequential", "StatefulLayer", "StateIndex"}),
         make_equinox,
-        lambda model, x: jax.vmap(model)(x),
+        call_equinox,
         stack_equinox,
     ),
 }
