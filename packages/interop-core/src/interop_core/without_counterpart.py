@@ -35,6 +35,19 @@ WITHOUT_COUNTERPART: tuple[Unconvertible, ...] = (
         "it is a system that is simulated in steps of dt, and no framework has such a thing",
         "convert the layers that its inputs go through",
     ),
+    Unconvertible(
+        nn.EnvironContext,
+        "it calls the layer that it holds under settings of the core, which no framework knows",
+        "convert the layer inside, in the mode that the settings stand for",
+    ),
+    *(
+        Unconvertible(
+            mapper,
+            "it calls one layer on several inputs at once, with hidden states for each",
+            "convert the layer inside, and map that with jax.vmap",
+        )
+        for mapper in (nn.Map, nn.Vmap)
+    ),
     *(
         Unconvertible(
             regulariser,
@@ -48,4 +61,4 @@ WITHOUT_COUNTERPART: tuple[Unconvertible, ...] = (
         for metric in _METRICS
     ),
 )
-"""Delays, dynamics, regularisers and metrics: no bridge converts them."""
+"""Delays, dynamics, wrappers, regularisers and metrics: no bridge converts them."""
