@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from interop_core import environ, nn
+from interop_core import UnsupportedConfigurationError, environ, nn
 from interop_nnx import companions, from_nnx, to_nnx
 
 DROPOUTS = [
@@ -68,3 +68,11 @@ def test_a_mask_stays_for_a_sequence_and_comes_along() -> None:
         fresh(x)
     with pytest.raises(ValueError, match="draws random numbers"):
         fresh.reset_carry()
+
+
+def test_matrices_of_two_dtypes_are_refused() -> None:
+    layer = nn.LoRA(3, 2, 4)
+    matrices = layer.weight.value
+    layer.weight.value = {**matrices, "lora_a": matrices["lora_a"].astype(jnp.bfloat16)}
+    with pytest.raises(UnsupportedConfigurationError, match="bfloat16 and float32 are multiplied"):
+        to_nnx(layer)

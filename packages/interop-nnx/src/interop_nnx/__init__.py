@@ -33,7 +33,9 @@ def to_nnx(
 
     Arrays that both sides store alike are the same buffers in both models. Dropout and batch
     normalisation come in evaluation mode; the model's ``.train()`` switches them. Layers whose
-    state is an argument in NNX, as a recurrent cell's is, are called as NNX calls them.
+    state is an argument in NNX, as a recurrent cell's is, are called as NNX calls them; inside a
+    stack a cell holds its state, which `companions.reset_carries` begins anew. Where NNX has no
+    such layer, the model holds one of `companions`.
 
     Args:
         model: a layer, or a `nn.Sequential` of layers.

@@ -36,7 +36,8 @@ class Calling:
         """The floating-point arrays of every `nnx.Param`, each once."""
         if not isinstance(node, nnx.Module):
             return {}, lambda _: node
-        graph, floating, rest = nnx.split(node, _is_floating, ...)
+        parts: Any = nnx.split(node, _is_floating, ...)
+        graph, floating, rest = parts
         return floating, lambda state: nnx.merge(graph, state, rest)
 
     def duplicate(self, node: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
 
@@ -12,7 +14,7 @@ from interop_core.companion_linear_rows import (
     linear_companions,
     masked_linear,
 )
-from interop_core.errors import ConversionError
+from interop_core.errors import ConversionError, Refusal
 from interop_core.mapping import (
     FEATURES,
     HAS,
@@ -90,7 +92,28 @@ LINEAR = LayerMap(
     ),
 )
 
-_RANK = Iso(lambda rank, _: rank, lambda _, config: config["lora_a.shape"][-1], "read off lora_a")
+
+def _of_one_dtype(config: Config, prefix: str) -> None:
+    held = {str(config[f"{prefix}{name}.dtype"]) for name in ("lora_a", "lora_b")}
+    if len(held) > 1:
+        raise Refusal(
+            f"matrices of {' and '.join(sorted(held))} are multiplied in one dtype by NNX and one "
+            "after the other by the core",
+            "cast them to one dtype",
+        )
+
+
+def _rank_to(rank: int, config: Config) -> int:
+    _of_one_dtype(config, "weight.")
+    return rank
+
+
+def _rank_back(_: Any, config: Config) -> int:
+    _of_one_dtype(config, "")
+    return int(config["lora_a.shape"][-1])
+
+
+_RANK = Iso(_rank_to, _rank_back, "read off lora_a")
 
 LORA = LayerMap(
     nn.LoRA,

@@ -210,8 +210,8 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
                 f"take it off first: variable.del_metadata({next(iter(lost))!r})",
                 ConversionError,
             )
-    wanted: Any = nnx.BatchStat if name in STATISTICS.get(type(layer), ()) else nnx.Param
-    wanted = special or wanted
+    statistic = name in STATISTICS.get(type(layer), ())
+    wanted: Any = special or (nnx.BatchStat if statistic else nnx.Param)
     if kind is not wanted and (is_stock(type(layer)) or is_companion(type(layer))):
         return Refusal(
             f"{name} is an nnx.{kind.__name__}, where the layer has an nnx.{wanted.__name__}",

@@ -247,7 +247,7 @@ class AllToAll(nnx.Module):
         """Send the last axis along the connections."""
         x, kernel, bias = jnp.asarray(x), value(self.kernel), value(self.bias)
         if kernel.ndim:
-            own = jnp.eye(*kernel.shape, dtype=bool)
+            own = jnp.eye(kernel.shape[0], kernel.shape[1], dtype=bool)
             kernel = kernel if self.include_self else jnp.where(own, 0, kernel)
             y = jnp.dot(x, kernel)
         else:
@@ -317,4 +317,5 @@ def shared_or_each(
     made = init(rngs.params(), shape, dtype)
     if not shared:
         return nnx.Param(made)
-    return nnx.Param(made.ravel()[0] if hasattr(made, "ravel") else ZEROS(None, (), dtype))
+    # Abstract initializers say the shape alone, and one that draws needs axes to draw along.
+    return nnx.Param(made.ravel()[0] if hasattr(made, "ravel") else init(None, (), dtype))

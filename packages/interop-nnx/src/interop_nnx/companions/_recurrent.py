@@ -32,7 +32,7 @@ class Cell(nnx.RNNCellBase):
         """Compute the carry after one step; its last entry is the output."""
         raise NotImplementedError
 
-    def __call__(self, carry: Any, inputs: Any) -> tuple[Any, Any]:  # type: ignore[override]
+    def __call__(self, carry: Any, inputs: Any) -> tuple[Any, Any]:
         """Advance by one step.
 
         Args:
@@ -72,7 +72,7 @@ class Stateful(Carrying):
     There is none until `reset_carry` makes it.
     """
 
-    carried = ("h",)
+    carried: ClassVar[tuple[str, ...]] = ("h",)
     hidden_features: int
     param_dtype: Any
 
