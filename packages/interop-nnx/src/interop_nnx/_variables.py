@@ -188,7 +188,7 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
     """The very array in a variable, or why it may not be taken."""
     kind = variable.var_type
     carried = name in getattr(type(layer), "carried", ()) and is_companion(type(layer))
-    special = Carry if carried else PARAMETERS.get(type(layer))
+    special: Any = Carry if carried else PARAMETERS.get(type(layer))
     if kind is not nnx.Param and kind is not nnx.BatchStat and kind is not special:
         advice = (
             "take it out with nnx.pop(model, nnx.Intermediate)"
