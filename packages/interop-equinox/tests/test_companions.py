@@ -43,7 +43,8 @@ def test_a_part_of_another_kind_is_refused() -> None:
             return 2 * super().__call__(x)
 
     cell = companions.MGUCell(3, 2, key=KEY)
-    other = eqx.tree_at(lambda cell: cell.Wh, cell, Twice(5, 2, key=KEY))
+    twice: Any = Twice
+    other = eqx.tree_at(lambda cell: cell.Wh, cell, twice(5, 2, key=KEY))
     with pytest.raises(InteropError, match="is not what MGUCell makes: Wh="):
         from_equinox(other)
 

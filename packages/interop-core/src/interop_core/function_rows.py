@@ -21,7 +21,6 @@ from .mapping import (
     Only,
     Opt,
     Refused,
-    Unconvertible,
     case,
     ignored,
     iso,
@@ -59,49 +58,6 @@ def _counted_from_the_end(axis: int, config: Config) -> int:
 
 EXAMPLE_AXIS = Iso(_example_axis, _counted_from_the_end, "from the end")
 """A ``dim`` of the core as an axis of one example without batch axes."""
-
-
-_RANDOM = "it draws slopes from the core's own random generator in every call"
-WITHOUT_ROW: tuple[Unconvertible, ...] = (
-    Unconvertible(
-        nn.Threshold,
-        "no function stands for it: jax has none",
-        "use nn.ReLU where both numbers are 0",
-    ),
-    Unconvertible(nn.RReLU, _RANDOM, "use nn.LeakyReLU with the slope in the middle"),
-    Unconvertible(
-        nn.Softmax2d,
-        "a softmax would come back as nn.Softmax, which takes arrays of every rank",
-        "use nn.Softmax(dim=-3), the same function",
-    ),
-    Unconvertible(nn.SpikeBitwise, "it takes two arrays, and a layer of a stack takes one"),
-)
-"""Element-wise layers of the core that no framework has a counterpart for."""
-
-CONSTANT_PADS = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)
-REPEATING_PADS = (
-    *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
-    *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
-    *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
-)
-
-COUNTING_BATCHES: tuple[Unconvertible, ...] = (
-    Unconvertible(
-        nn.Unflatten, "jax reshapes to the shape of a whole array, whose batch axes are not known"
-    ),
-    *(
-        Unconvertible(
-            layer,
-            "jax is told of every axis how far to pad it, and there may be a batch axis or none",
-            "give a convolution behind it the padding",
-        )
-        for layer in (
-            *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, *CONSTANT_PADS),
-            *REPEATING_PADS,
-        )
-    ),
-)
-"""Layers of the core that have no counterpart where a function sees batch axes."""
 
 
 def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:

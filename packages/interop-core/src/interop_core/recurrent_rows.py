@@ -1,6 +1,6 @@
 """What the rows of recurrent cells share in every bridge: layouts, conditions, and reasons.
 
-Imports the row vocabulary and the cells of `nn`.
+Imports the row vocabulary.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from typing import Any
 
 import jax
 
-from . import nn
 from .beside import Beside
 from .errors import Refusal
 from .layout import IDENTITY, Join, Layout, Split, chain
-from .mapping import Config, Given, Iso, Tolerance, Unconvertible
+from .mapping import Config, Given, Iso, Tolerance
 from .mirror import Negate
 
 MIRRORED = ("sigmoid", "hard_sigmoid")
@@ -86,29 +85,3 @@ def gru_biases(config: Config) -> Layout:
     """``brz bh`` as one bias, gates ``r z n``."""
     units = config["num_out"]
     return chain(Beside(((1, UPDATE_GATE, 1), (1, IDENTITY, 1))), Join((2 * units, units), 0))
-
-
-MINIMAL_GATE = (
-    "the core's gate multiplies h in front of the kernel, (f * h) @ U, where Linen has f * (h @ U) "
-    "or no gate at all: no U makes them the same function"
-)
-"""Why no minimal gated unit of Linen is one of the core."""
-
-_REFINED = "no other framework refines its forget gate by another"
-
-
-def core_cells_without(
-    *, simple: str = "", minimal: str = MINIMAL_GATE
-) -> tuple[Unconvertible, ...]:
-    """The core's cells that a framework has not.
-
-    Args:
-        simple: why it has no plain cell; empty where it has.
-        minimal: why it has no minimal gated unit.
-    """
-    plain = (Unconvertible(nn.ValinaRNNCell, simple),) if simple else ()
-    return (
-        *plain,
-        Unconvertible(nn.MGUCell, minimal, "use nn.GRUCell(..., reset_after=True)"),
-        Unconvertible(nn.URLSTMCell, _REFINED, "use nn.LSTMCell"),
-    )

@@ -181,8 +181,9 @@ def _pool(core: type, foreign: type, rank: int) -> LayerMap:
 
 def _blocks(target: tuple[int | None, ...], config: Config) -> tuple[int, ...]:
     """How many blocks each axis is cut into: as many as it has entries where it stays."""
-    if None not in target:
-        return tuple(target)
+    known = tuple(blocks for blocks in target if blocks is not None)
+    if len(known) == len(target):
+        return known
     why = f"target_size={target!r} leaves an axis as it is, which Equinox has no word for"
     lengths = _lengths({**config, "kernel_size": target}, why)
     return tuple(n if blocks is None else blocks for blocks, n in zip(target, lengths, strict=True))

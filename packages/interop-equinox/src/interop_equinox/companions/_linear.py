@@ -258,7 +258,7 @@ class AllToAll(eqx.Module):
         if self.shared_weight:
             y = self._sum(x.astype(jnp.result_type(x, weight))) * weight
         else:
-            own = jnp.eye(*weight.shape, dtype=bool)
+            own = jnp.eye(self.out_features, self.in_features, dtype=bool)
             y = jnp.dot(x, (weight if self.include_self else jnp.where(own, 0, weight)).T)
         return y if self.bias is None else y + self.bias
 

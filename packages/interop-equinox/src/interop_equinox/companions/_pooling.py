@@ -69,11 +69,11 @@ class _LPPool(eqx.Module):
         x = x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
         powers = _power(x, self.norm_type)
         window, stride = (1, *self.kernel_size), (1, *self.stride)
-        padding = self.padding if isinstance(self.padding, str) else ((0, 0), *self.padding)
+        padding: Any = self.padding
         if isinstance(padding, str):
-            padding = lax.padtype_to_pads(x.shape, window, stride, padding)
+            padding = lax.padtype_to_pads(x.shape[1:], self.kernel_size, self.stride, padding)
         zero = np.zeros((), powers.dtype)
-        total = lax.reduce_window(powers, zero, lax.add, window, stride, tuple(padding))
+        total = lax.reduce_window(powers, zero, lax.add, window, stride, ((0, 0), *padding))
         mean = total / math.prod(window)
         return mean if self.norm_type == 1 else _root(mean, self.norm_type)
 
