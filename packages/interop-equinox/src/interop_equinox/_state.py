@@ -139,7 +139,7 @@ def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, int]) 
 
 def _like(number: int, array: Any) -> Any:
     """A whole number of Equinox's kind: abstract beside shapes, on the host beside NumPy."""
-    value = np.asarray(number, jax.dtypes.canonicalize_dtype(int))
+    value = np.asarray(number, jnp.result_type(int))
     if isinstance(array, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct((), value.dtype)
     return value if isinstance(array, np.ndarray) else jnp.asarray(value)
