@@ -85,6 +85,14 @@ FLAX_LEAVES: tuple[Leaf, ...] = (
 """Flax stores everything as the core does."""
 
 
+COMPANION_LEAVES: tuple[Leaf, ...] = (
+    *(leaf(f"weight.{n}_weight", f"{n}_weight") for n in PROJECTIONS),
+    *(leaf(f"weight.{n}_bias", f"{n}_bias", when=has_bias(n)) for n in PROJECTIONS),
+    *(leaf(f"weight.{n}_scale", f"{n}_scale", when=normalizes) for n in ("query", "key")),
+)
+"""So do the companions for Flax, under the same names."""
+
+
 def sizes(config: Config) -> dict[str, tuple[int, int, int]]:
     """Shapes of the core's kernels."""
     heads = config["num_heads"]

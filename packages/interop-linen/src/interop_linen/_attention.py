@@ -9,13 +9,15 @@ from flax import linen
 
 from interop_core import nn
 from interop_core.attention_rows import (
+    COMPANION_LEAVES,
     COMPUTE_DTYPE,
     FLAX_BIASES,
     FLAX_LEAVES,
     PER_HEAD,
+    biases_alike,
+    heads_alike,
 )
 from interop_core.companion_rows import companion
-from interop_core.errors import Refusal
 from interop_core.function_rows import DECLARED_SIZE
 from interop_core.mapping import (
     FEATURES,
@@ -43,6 +45,14 @@ def _rows_of(array: str) -> Any:
     return lambda _, config: shape_of(config, f"{array}.kernel", 3)[0]
 
 
+def _own_rows(array: str) -> Any:
+    return lambda _, config: shape_of(config, array, 3)[0]
+
+
+def _own_in_size(_: Any, config: Config) -> Any:
+    return FEATURES.back(shape_of(config, "query_weight", 3)[0], config)
+
+
 def _in_size(_: Any, config: Config) -> Any:
     return FEATURES.back(shape_of(config, "query.kernel", 3)[0], config)
 
@@ -55,14 +65,6 @@ def _per_head(total: int | None, config: Config) -> int:
 def _outputs(features: int | None, config: Config) -> Any:
     inputs = shape_of(config, "query.kernel", 3)[0]
     return OUT_FEATURES.back(features or inputs, config)
-
-
-def _one_head_each(heads: int, config: Config) -> None:
-    if heads != config["num_heads"]:
-        raise Refusal(
-            f"num_kv_heads={heads}: in Linen no heads share their keys",
-            "repeat the keys' and values' heads, and train them apart",
-        )
 
 
 _SIZE = Iso(PER_HEAD.to, _per_head, "per head; by default the features of the queries")
@@ -88,7 +90,7 @@ def _attention(
             Opt("out_size", "out_features", Iso(OUT_FEATURES.to, _outputs, "last axis")),
             Opt("qk_size", "qkv_features", _SIZE),
             Opt("vo_size", "qkv_features", _SIZE),
-            Given("core", "num_kv_heads", None, _one_head_each),
+            Given("core", "num_kv_heads", None),
             *FLAX_BIASES,
             Opt("normalize_qk", "normalize_qk"),
             Opt("dropout_rate", "dropout_rate"),
@@ -104,6 +106,7 @@ def _attention(
         foreign_cases=foreign_cases,
         refusals=refusals,
         exports=exports,
+        chosen=lambda config: heads_alike(config) and biases_alike(config),
         note="Called with one array, it is self-attention.",
     )
 
@@ -138,9 +141,6 @@ ATTENTION = _attention(
     ),
     foreign_cases=(case(num_heads=2, normalize_qk=True, input=(3, 4)),),
     refusals=(
-        Refused("core", case(in_size=4, num_heads=2, num_kv_heads=1), "no heads share"),
-        Refused("core", case(in_size=4, num_heads=2, vo_size=3), "vo_size=3"),
-        Refused("core", case(in_size=4, num_heads=2, use_key_bias=False), "use_bias"),
         Refused("foreign", case(num_heads=2, decode=True, input=(3, 4)), "decode=True"),
         Refused(
             "foreign",
@@ -148,6 +148,38 @@ ATTENTION = _attention(
             "attention_fn=.*_queries",
         ),
     ),
+)
+
+_KERNELS = (
+    Opt("in_size", "query_weight.shape", Iso(last_axis, _own_in_size, "rows of the kernel")),
+    Opt("key_size", "key_weight.shape", Iso(lambda n, _: n, _own_rows("key_weight"), "=")),
+    Opt("value_size", "value_weight.shape", Iso(lambda n, _: n, _own_rows("value_weight"), "=")),
+)
+
+OWN_ATTENTION = companion(
+    nn.MultiHeadAttention,
+    companions.MultiHeadAttention,
+    *_KERNELS,
+    Opt("out_size", "out_size", OUT_FEATURES),
+    Opt("dtype", "dtype", COMPUTE_DTYPE),
+    leaves=COMPANION_LEAVES,
+    cases=(
+        case(in_size=(3, 4), num_heads=4, key_size=4, qk_size=3, vo_size=2, num_kv_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=2,
+            out_size=(3, 5),
+            use_key_bias=False,
+            use_output_bias=False,
+            normalize_qk=True,
+            dropout_rate=0.5,
+            broadcast_dropout=False,
+            force_fp32_for_softmax=True,
+            dtype=jnp.float32,
+            precision="highest",
+        ),
+    ),
+    note="For sizes, biases and heads that Linen's own layer cannot be given.",
 )
 
 ROTARY = companion(
@@ -162,6 +194,7 @@ ROTARY = companion(
 
 ROWS: tuple[LayerMap, ...] = (
     ATTENTION,
+    OWN_ATTENTION,
     ROTARY,
     *(
         _attention(

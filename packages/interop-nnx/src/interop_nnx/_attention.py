@@ -9,10 +9,13 @@ from flax import nnx
 
 from interop_core import nn
 from interop_core.attention_rows import (
+    COMPANION_LEAVES,
     COMPUTE_DTYPE,
     FLAX_BIASES,
     FLAX_LEAVES,
     PER_HEAD,
+    biases_alike,
+    heads_alike,
 )
 from interop_core.companion_rows import companion
 from interop_core.errors import ConversionError, Refusal
@@ -47,9 +50,15 @@ def _no_cache(decode: bool | None, _: Config) -> None:
         )
 
 
-def _one_head_each(heads: int, config: Config) -> None:
-    if heads != config["num_heads"]:
-        raise Refusal(f"num_kv_heads={heads}: heads share no keys in this release of Flax")
+def _stock(config: Config) -> bool:
+    """Whether NNX's own layer says it."""
+    return (
+        config["qk_size"] == config["vo_size"]
+        and config["key_size"] == config["value_size"]
+        and biases_alike(config)
+        and not config["force_fp32_for_softmax"]
+        and (_GROUPS or heads_alike(config))
+    )
 
 
 ATTENTION = LayerMap(
@@ -63,16 +72,14 @@ ATTENTION = LayerMap(
         Opt("value_size", "in_kv_features"),
         Opt("qk_size", "qkv_features", PER_HEAD),
         Opt("vo_size", "qkv_features", PER_HEAD),
-        Opt("num_kv_heads", "num_kv_heads")
-        if _GROUPS
-        else Given("core", "num_kv_heads", None, _one_head_each),
+        Opt("num_kv_heads", "num_kv_heads") if _GROUPS else Given("core", "num_kv_heads", None),
         *FLAX_BIASES,
         Opt("normalize_qk", "normalize_qk"),
         Opt("dropout_rate", "dropout_rate"),
         Opt("broadcast_dropout", "broadcast_dropout"),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
-        Only("core", "force_fp32_for_softmax", False, "use dtype=jax.numpy.float32"),
+        Given("core", "force_fp32_for_softmax", False),
         Given("foreign", "decode", False, _no_cache, "None leaves it to each call"),
         Only("foreign", "attention_fn", nnx.dot_product_attention),
         *(
@@ -117,10 +124,6 @@ ATTENTION = LayerMap(
         case(num_heads=2, in_features=4, decode=False, normalize_qk=True, input=(3, 4)),
     ),
     refusals=(
-        Refused("core", case(in_size=4, num_heads=2, key_size=3), "in_kv_features"),
-        Refused("core", case(in_size=4, num_heads=2, vo_size=3), "vo_size=3"),
-        Refused("core", case(in_size=4, num_heads=2, use_key_bias=False), "use_bias"),
-        Refused("core", case(in_size=4, num_heads=2, force_fp32_for_softmax=True), "force_fp32"),
         Refused("foreign", case(num_heads=2, in_features=4, decode=True), "decode=True"),
         Refused(
             "foreign",
@@ -128,7 +131,36 @@ ATTENTION = LayerMap(
             "attention_fn=.*_elementwise",
         ),
     ),
+    chosen=_stock,
     note="Called with one array, it is self-attention. Exported in evaluation mode.",
+)
+
+OWN_ATTENTION = companion(
+    nn.MultiHeadAttention,
+    companions.MultiHeadAttention,
+    Opt("in_size", "in_features", FEATURES),
+    Opt("out_size", "out_size", OUT_FEATURES),
+    Opt("dtype", "dtype", COMPUTE_DTYPE),
+    ignored("foreign", "deterministic", "a mode; exported in evaluation mode"),
+    ignored("foreign", "out_kernel_init", "how arrays start"),
+    leaves=COMPANION_LEAVES,
+    cases=(
+        case(in_size=(3, 4), num_heads=4, key_size=4, qk_size=3, vo_size=2, num_kv_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=2,
+            out_size=(3, 5),
+            use_key_bias=False,
+            use_output_bias=False,
+            normalize_qk=True,
+            dropout_rate=0.5,
+            broadcast_dropout=False,
+            force_fp32_for_softmax=True,
+            dtype=jnp.float32,
+            precision="highest",
+        ),
+    ),
+    note="For sizes, biases and heads that NNX's own layer cannot be given.",
 )
 
 OWN_ROTARY = companion(
@@ -171,7 +203,7 @@ def _rotary() -> tuple[LayerMap, ...]:
     return (row,)
 
 
-ROWS: tuple[LayerMap, ...] = (ATTENTION, *_rotary(), OWN_ROTARY)
+ROWS: tuple[LayerMap, ...] = (ATTENTION, OWN_ATTENTION, *_rotary(), OWN_ROTARY)
 
 
 def parts_of(layer: Any) -> dict[str, tuple[type, dict[str, Any]]]:

@@ -10,6 +10,7 @@ from ._activation import (
     Threshold,
     Unflatten,
 )
+from ._attention import MultiHeadAttention
 from ._convolution import (
     Conv1d,
     Conv2d,
@@ -118,6 +119,7 @@ __all__ = [
     "LoRA",
     "MGUCell",
     "MaskedLinear",
+    "MultiHeadAttention",
     "OneToOne",
     "RReLU",
     "ReflectionPad1d",

@@ -12,6 +12,7 @@ from ._activation import (
     Threshold,
     Unflatten,
 )
+from ._attention import MultiHeadAttention
 from ._carry import (
     Carry,
     Carrying,
@@ -130,6 +131,7 @@ __all__ = [
     "LSTMCell",
     "MGUCell",
     "MaskedLinear",
+    "MultiHeadAttention",
     "OneToOne",
     "RReLU",
     "ReflectionPad1d",
