@@ -71,7 +71,7 @@ class TestVerify:
         fake.to_fake(nn.Sequential(nn.Embedding(7, 3), nn.ReLU()), sample_input=sample, verify=True)
 
     def scaled(self, fake: Any, function: Any, **where: Any) -> Any:
-        class Scaled(fake.Layer):  # type: ignore[misc, name-defined]
+        class Scaled(fake.Layer):  # type: ignore[misc]
             arrays = ("factor",)
 
             def __init__(self, factor: Any) -> None:
@@ -197,7 +197,7 @@ class Factored(nn.Module):
 def scale_row(fake: Any) -> Iterator[None]:
     """A row for a layer with a parameter that is an `nn.Param`."""
 
-    class Factor(fake.Layer):  # type: ignore[misc, name-defined]
+    class Factor(fake.Layer):  # type: ignore[misc]
         arrays = ("factor",)
 
         def __init__(self, size: int) -> None:
@@ -281,7 +281,7 @@ class TestParameters:
             def update(self, x: Any) -> Any:
                 return x * self.factor.value()
 
-        class Factor(fake.Layer):  # type: ignore[misc, name-defined]
+        class Factor(fake.Layer):  # type: ignore[misc]
             arrays = ("factor",)
 
             def __init__(self, size: int) -> None:

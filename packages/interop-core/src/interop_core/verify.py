@@ -201,7 +201,9 @@ class _Verification:
         for step, (found, expected) in enumerate(run_as_program(steps, call.x)):
             what = f"output of training step {step + 1}"
             last = step == STEPS
-            self._compare(node, found, expected, f"output after {STEPS} steps" if last else what)
+            self._compare(
+                node, found, expected, f"output after {STEPS} training steps" if last else what
+            )
 
     def _require_finite(self, node: Node, result: Any) -> None:
         if jax.tree.leaves(result) and not has_numbers(result):

@@ -78,7 +78,7 @@ def passages(plan: Plan, source: Any, x: Any, leading: int, run: Run) -> Iterato
             first = not first
             if node.absorbed == outward:  # the core's side has the move
                 assert node.recipe is not None
-                move = layer if outward else node.recipe.core
+                move: Any = layer if outward else node.recipe.core
                 x = move(x)
             continue
         y = run(node, layer, Call(x, leading, first_in=first, first_out=first))

@@ -67,10 +67,12 @@ class Calling:
     def duplicate(self, node: LinenNode) -> LinenNode:
         """A layer with copies of its variables, and of the arrays among its module's fields."""
         module = node.module
+        kind: Any = type(module)
+        known = parameters(kind) if isinstance(module, linen.Module) else {}
         fields = {
             name: copied(value)
-            for name, value in vars(module).items()
-            if name in parameters(type(module)) and isinstance(value, jax.Array | np.ndarray)
+            for name, value in (vars(module).items() if known else ())
+            if name in known and isinstance(value, jax.Array | np.ndarray)
         }
         if fields:
             module = module.clone(parent=None, **fields)
