@@ -40,6 +40,7 @@ from brainstate_interop import (
     to_nnx,
 )
 from interop_core import discovery, graph
+from interop_core.state import LongTermState
 
 KEY = jax.random.key(0)
 RNGS = nnx.Rngs(0)
@@ -204,11 +205,13 @@ class TestUnknownLayers:
 class TestConfigurations:
     @every_framework
     def test_a_value_that_the_row_does_not_know_is_named(self, framework: str) -> None:
-        model = nn.Sequential(nn.ReLU(), nn.Linear(4, 4, w_mask=0.5))
+        model = nn.Sequential(nn.ReLU(), nn.Linear(4, 4, param_type=LongTermState))
         error = raised(
-            UnsupportedConfigurationError, lambda: TO[framework](model), words=r"w_mask=0\.5"
+            UnsupportedConfigurationError,
+            lambda: TO[framework](model),
+            words="param_type=",
         )
-        assert (error.layer, error.field, error.value) == ("nn.Linear", "w_mask", 0.5)
+        assert (error.layer, error.field, error.value) == ("nn.Linear", "param_type", LongTermState)
 
     def test_so_is_one_of_the_framework(self) -> None:
         linear = nnx.Linear(4, 4, dot_general=_other_product, rngs=RNGS)
@@ -400,7 +403,7 @@ class TestFrameworks:
 class TestSeveral:
     model = nn.Sequential(
         Mine(4, 4),
-        nn.Sequential(nn.Linear(4, 4, w_mask=0.5), Residual()),
+        nn.Sequential(nn.Linear(4, 4, param_type=LongTermState), Residual()),
         jnp.sin,
         nn.MaxPool1d(2, return_indices=True),
     )
