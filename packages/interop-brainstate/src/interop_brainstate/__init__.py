@@ -8,11 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from interop_core import nn
+from interop_core.core_side import CORE as CORE_SIDE
 from interop_core.core_side import not_a_model
 
 from ._rows import ROWS
 from ._sides import CORE, PUBLISHED
 from ._states import register_state_type
+from ._verify import require_layers
+from ._verify import verify as run_both
 from ._walk import Conversion
 
 __version__ = "0.1.0"
@@ -25,7 +28,13 @@ __all__ = [
 ]
 
 
-def to_brainstate(model: nn.Module | nn.Metric | nn.HiData) -> Any:
+def to_brainstate(
+    model: nn.Module | nn.Metric | nn.HiData,
+    *,
+    copy: bool = False,
+    verify: bool = False,
+    sample_input: Any = None,
+) -> Any:
     """Convert a core model into one of the published package.
 
     Weights and states are the same arrays on both sides, nothing is drawn at random, and nobody's
@@ -33,6 +42,12 @@ def to_brainstate(model: nn.Module | nn.Metric | nn.HiData) -> Any:
 
     Args:
         model: a layer or a stack of layers; a metric; or a tree of named data.
+        copy: whether the result has arrays of its own. By default both models hold the same ones,
+            and donating one model (``donate_argnums`` of `jax.jit`) deletes them from the other.
+        verify: whether copies of both models are run on a drawn input and compared, layer by layer:
+            outputs in evaluation mode, and training steps where there are running statistics.
+        sample_input: one unbatched example or its shape: what ``verify`` draws inputs for where
+            the model does not say it.
 
     Returns:
         A `brainstate.nn` model that computes the same function.
@@ -40,6 +55,7 @@ def to_brainstate(model: nn.Module | nn.Metric | nn.HiData) -> Any:
     Raises:
         NotAModelError: for what is no core model.
         InteropError: every problem of the model in one error; nothing is returned then.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,14 +68,31 @@ def to_brainstate(model: nn.Module | nn.Metric | nn.HiData) -> Any:
     """
     if not isinstance(model, nn.Module | nn.Metric | nn.HiData):
         raise not_a_model(model, nn.__name__)
-    return Conversion(CORE, PUBLISHED).run(model)
+    if copy or verify:
+        require_layers(model)
+    published = Conversion(CORE, PUBLISHED).run(CORE_SIDE.duplicate(model) if copy else model)
+    if verify:
+        run_both(model, published, sample_input, outward=True)
+    return published
 
 
-def from_brainstate(model: Any) -> Any:
+def from_brainstate(
+    model: Any,
+    *,
+    copy: bool = False,
+    verify: bool = False,
+    sample_input: Any = None,
+) -> Any:
     """Convert a model of the published package into a core one.
 
     Args:
         model: a layer or a stack of layers of `brainstate.nn`; a metric; or a tree of named data.
+        copy: whether the result has arrays of its own. By default both models hold the same ones,
+            and donating one model (``donate_argnums`` of `jax.jit`) deletes them from the other.
+        verify: whether copies of both models are run on a drawn input and compared, layer by layer:
+            outputs in evaluation mode, and training steps where there are running statistics.
+        sample_input: one unbatched example or its shape: what ``verify`` draws inputs for where
+            the model does not say it.
 
     Returns:
         A core model that computes the same function, with the same arrays.
@@ -67,6 +100,7 @@ def from_brainstate(model: Any) -> Any:
     Raises:
         NotAModelError: for what is no published model.
         InteropError: every problem of the model in one error; nothing is returned then.
+        VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
     Example:
         >>> import brainstate
@@ -80,7 +114,13 @@ def from_brainstate(model: Any) -> Any:
     kinds = PUBLISHED.module | PUBLISHED.layers.Metric | PUBLISHED.layers.HiData
     if not isinstance(model, kinds):
         raise not_a_model(model, "brainstate.nn")
-    return Conversion(PUBLISHED, CORE).run(model)
+    core = Conversion(PUBLISHED, CORE).run(model)
+    if copy or verify:
+        require_layers(core)
+    core = CORE_SIDE.duplicate(core) if copy else core
+    if verify:
+        run_both(core, model, sample_input, outward=False)
+    return core
 
 
 def supported_layers() -> list[str]:
