@@ -12,7 +12,7 @@ from flax import linen
 
 from interop_core import InteropError, environ, nn
 from interop_core.testing import filled
-from interop_linen import from_linen, to_linen
+from interop_linen import companions, from_linen, to_linen
 
 
 def numbers(*shape: int, seed: int = 0) -> Any:
@@ -73,3 +73,26 @@ def test_variables_that_do_not_fit_are_refused() -> None:
         from_linen(module, {**variables, "cache": {"cached_key": jnp.zeros(2)}})
     with pytest.raises(InteropError, match="5 features are not 4 heads"):
         from_linen(module.clone(qkv_features=5), variables)
+
+
+def test_the_companion_takes_keys_values_and_masks_alike() -> None:
+    sizes: dict[str, Any] = {"key_size": 5, "value_size": 6, "qk_size": 3, "vo_size": 2}
+    ours = nn.MultiHeadAttention(8, 4, 7, **sizes, num_kv_heads=2, use_key_bias=False)
+    query, key, value = numbers(2, 3, 8), numbers(2, 6, 5, seed=1), numbers(2, 6, 6, seed=2)
+    mask = np.random.default_rng(3).random((2, 4, 3, 6)) < 0.6
+    layer, variables = to_linen(ours)
+    assert type(layer) is companions.MultiHeadAttention
+    for allowed in (None, mask, mask[:, :1]):
+        found = layer.apply(variables, query, key, value, allowed)
+        np.testing.assert_allclose(found, ours(query, key, value, allowed), 1e-5, 1e-6)
+
+
+def test_the_companion_drops_while_training() -> None:
+    ours, x = nn.MultiHeadAttention(8, 2, dropout_rate=0.5, use_key_bias=False), numbers(2, 5, 8)
+    layer, variables = to_linen(ours)
+    trained = layer.clone(deterministic=False)
+    first, other = (
+        trained.apply(variables, x, rngs={"dropout": jax.random.key(n)}) for n in (0, 1)
+    )
+    assert np.abs(first - other).max() > 1e-3
+    np.testing.assert_array_equal(layer.apply(variables, x), layer.apply(variables, x))
