@@ -12,7 +12,7 @@ from flax import nnx
 
 from interop_core import InteropError, environ, nn
 from interop_core.testing import filled
-from interop_nnx import from_nnx, to_nnx
+from interop_nnx import companions, from_nnx, to_nnx
 
 
 def numbers(*shape: int, seed: int = 0) -> Any:
@@ -109,3 +109,23 @@ def test_parameters_of_two_types_are_refused_unless_one_is_given() -> None:
     layer.key.kernel.set_value(layer.key.kernel.get_value().astype(jnp.bfloat16))
     x = numbers(3, 8)
     np.testing.assert_allclose(from_nnx(layer)(x), layer(x), 1e-4, 1e-5)
+
+
+def test_the_companion_takes_keys_values_and_masks_alike() -> None:
+    sizes: dict[str, Any] = {"key_size": 5, "value_size": 6, "qk_size": 3, "vo_size": 2}
+    ours = nn.MultiHeadAttention(8, 4, 7, **sizes, num_kv_heads=2, use_key_bias=False)
+    query, key, value = numbers(2, 3, 8), numbers(2, 6, 5, seed=1), numbers(2, 6, 6, seed=2)
+    mask = np.random.default_rng(3).random((2, 4, 3, 6)) < 0.6
+    layer = to_nnx(ours)
+    assert type(layer) is companions.MultiHeadAttention
+    for allowed in (None, mask, mask[:, :1]):
+        found = layer(query, key, value, allowed)
+        np.testing.assert_allclose(found, ours(query, key, value, allowed), 1e-5, 1e-6)
+
+
+def test_the_companion_drops_while_training() -> None:
+    ours, x = nn.MultiHeadAttention(8, 2, dropout_rate=0.5, use_key_bias=False), numbers(2, 5, 8)
+    layer = to_nnx(ours)
+    np.testing.assert_array_equal(layer(x), layer(x))
+    layer.train()
+    assert np.abs(layer(x) - layer(x)).max() > 1e-3
