@@ -239,11 +239,27 @@ def from_equinox(
     return into_library(back, into)
 
 
-def to_brainstate(model: nn.Module) -> Any:
+def to_brainstate(
+    model: Any,
+    *,
+    copy: bool = False,
+    verify: bool = False,
+    sample_input: Any = None,
+) -> Any:
     """Convert a core model into one of the published package; see `interop_brainstate`."""
-    return bridge_module("brainstate").to_brainstate(model)
+    return bridge_module("brainstate").to_brainstate(
+        model, copy=copy, verify=verify, sample_input=sample_input
+    )
 
 
-def from_brainstate(model: Any) -> Any:
+def from_brainstate(
+    model: Any,
+    *,
+    copy: bool = False,
+    verify: bool = False,
+    sample_input: Any = None,
+) -> Any:
     """Convert a model of the published package into a core one; see `interop_brainstate`."""
-    return bridge_module("brainstate").from_brainstate(model)
+    return bridge_module("brainstate").from_brainstate(
+        model, copy=copy, verify=verify, sample_input=sample_input
+    )
