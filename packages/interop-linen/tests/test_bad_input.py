@@ -240,7 +240,7 @@ def test_convolutions_that_the_core_has_not(options: dict[str, Any]) -> None:
 
 def test_every_problem_of_a_model_comes_at_once() -> None:
     model = nn.Sequential(
-        nn.LSTMCell(4, 4, activation="mish"),
+        nn.LSTMCell(4, 4, activation="soft_shrink"),
         nn.Sequential(nn.Embedding(3, 4, padding_idx=0), nn.MaxPool1d(2, return_indices=True)),
         nn.BatchNorm0d(4, affine=False, track_running_stats=False),
         nn.SpikeBitwise(),

@@ -53,6 +53,16 @@ NAMED = {
     "softplus": jax.nn.softplus,
     "soft_sign": jax.nn.soft_sign,
     "hard_sigmoid": jax.nn.hard_sigmoid,
+    "hard_silu": jax.nn.hard_silu,
+    "hard_swish": jax.nn.hard_swish,
+    "hard_tanh": jax.nn.hard_tanh,
+    "celu": jax.nn.celu,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "mish": jax.nn.mish,
+    "sparse_plus": jax.nn.sparse_plus,
+    "sparse_sigmoid": jax.nn.sparse_sigmoid,
+    "squareplus": jax.nn.squareplus,
+    "swish": jax.nn.swish,
 }
 """Functions that the core calls by a name. Any other function stays itself on both sides."""
 
@@ -132,7 +142,8 @@ def _cell(foreign: type, *, exports: bool) -> LayerMap:
             case(features=4, activation_fn=jax.nn.softplus, gate_fn=jnp.cos, input=(2,)),
         ),
         refusals=(
-            Refused("core", case(num_in=3, num_out=5, activation="mish"), "'mish' names no"),
+            Refused("core", case(num_in=3, num_out=5, activation="soft_shrink"),
+                    "'soft_shrink' names no"),
         ) if exports else (),
         transient=("h", "c"),
         alone=ALONE,
