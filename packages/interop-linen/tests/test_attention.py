@@ -83,7 +83,7 @@ def test_the_companion_takes_keys_values_and_masks_alike() -> None:
     layer, variables = to_linen(ours)
     assert type(layer) is companions.MultiHeadAttention
     for allowed in (None, mask, mask[:, :1]):
-        found = layer.apply(variables, query, key, value, allowed)
+        found: Any = layer.apply(variables, query, key, value, allowed)
         np.testing.assert_allclose(found, ours(query, key, value, allowed), 1e-5, 1e-6)
 
 
