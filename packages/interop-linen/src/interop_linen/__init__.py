@@ -51,6 +51,9 @@ def to_linen(
     its variables where Linen looks for them: at its first place. Plain functions such as
     activations stand in a `linen.Sequential`; a single one comes in a stack of its own.
 
+    What Linen has not becomes a module of `interop_linen.companions`. A recurrent cell inside a
+    stack is one that holds its carry: ``module.apply(variables, x, mutable=["carry"])``.
+
     Args:
         model: a core layer, or a `nn.Sequential` of them.
         training: the mode of `linen.Dropout` and `linen.BatchNorm`. By default the module is ready
@@ -69,7 +72,8 @@ def to_linen(
 
     Returns:
         The module, and the whole tree of its variables as plain dicts, ``{"params": ...}`` with
-        ``"batch_stats"`` beside it where the model has batch normalisation.
+        ``"batch_stats"`` beside it where the model has batch normalisation, and ``"carry"`` where
+        recurrent cells inside a stack hold states.
 
     Raises:
         NotAModelError: for what is no core model.
