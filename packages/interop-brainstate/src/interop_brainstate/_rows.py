@@ -96,7 +96,32 @@ def _free_dtype(value: Any, layer: Any) -> Any:
     """None for the default dtype, which is what input and parameters promote to."""
     usual = jnp.dtype(environ.dftype())
     held = {leaf.dtype for leaf in _parameters(layer)}
-    return None if value is None or (jnp.dtype(value) == usual and held <= {usual}) else value
+    return None if value is None or (jnp.dtype(value) == usual and held == {usual}) else value
+
+
+def _raised_dtype(value: Any, layer: Any) -> Any:
+    """The dtype of a group norm: without parameters it raises half precision to single."""
+    if value is not None or _parameters(layer):
+        return value
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise Refusal(
+            "dtype=None without parameters raises half precision to single and keeps double",
+            "give the layer a dtype",
+        )
+    return np.float32
+
+
+def _followed_dtype(value: Any, layer: Any) -> Any:
+    """The dtype of a group norm on the way out, where parameters say it or it is given."""
+    if value is None and not _parameters(layer):
+        raise Refusal(_FOLLOWS.format("there are none"), "give the layer a dtype")
+    return value
+
+
+_FOLLOWS = (
+    "dtype=None follows input and parameters ({}), and the published layer's result is of one "
+    "dtype, fixed at construction"
+)
 
 
 def _fixed_dtype(value: Any, layer: Any) -> Any:
@@ -104,13 +129,10 @@ def _fixed_dtype(value: Any, layer: Any) -> Any:
     usual = jnp.dtype(environ.dftype())
     if value is not None:
         return value
-    other = sorted({leaf.dtype.name for leaf in _parameters(layer)} - {usual.name})
-    if other:
-        raise Refusal(
-            f"dtype=None follows input and parameters ({', '.join(other)}), and the published "
-            "layer's result is of one dtype, fixed at construction",
-            "give the layer a dtype",
-        )
+    held = {leaf.dtype.name for leaf in _parameters(layer)}
+    if held != {usual.name}:
+        named = ", ".join(sorted(held - {usual.name})) or "there are none"
+        raise Refusal(_FOLLOWS.format(named), "give the layer a dtype")
     return usual.type
 
 
@@ -222,7 +244,8 @@ _NORMALIZATION = (
             "feature_axis": "feature_axes",
             "group_size": lambda layer: None,
         },
-        inward={"feature_axis": _negative},
+        inward={"feature_axis": _negative, "dtype": _raised_dtype},
+        outward={"dtype": _followed_dtype},
         refusals=(partial_groups,),
     ),
 )
