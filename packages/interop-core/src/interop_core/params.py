@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ._content import PLAIN
 from .errors import ConversionError, Refusal
 from .graph import DICT, KINDS, LIST, NODE, TUPLE, children, named_states
 from .nn import IdentityT, Module, Param
@@ -32,24 +33,42 @@ def read_params(module: Module, arrays: dict[str, Any], *, apply: bool) -> dict[
         The same dict where the layer holds no `nn.Param`. Else each gives, under ``NAME.val``, its
         value, or the `Refusal` that says why no array can stand for it.
     """
+    if not _may_hold(module, {id(module)}):
+        return arrays
+    found = dict(_params(module, "", set()))
+    if not found:
+        return arrays
+    return {**arrays, **{f"{n}.val": _read(n, p, apply) for n, p in found.items()}}
+
+
+def _may_hold(module: Any, seen: set[int]) -> bool:
+    """Whether a `nn.Param` can be below a module: the quick look that nearly all pass."""
     for value in module.__dict__.values():
-        if KINDS[value.__class__] in _HOLDING:
-            found = dict(_params(module, ""))
-            if not found:
-                return arrays
-            return {**arrays, **{f"{n}.val": _read(n, p, apply) for n, p in found.items()}}
-    return arrays
+        kind = KINDS[value.__class__]
+        if kind == NODE:
+            if isinstance(value, Param):
+                return True
+            if id(value) not in seen:  # a layer may know the one that holds it
+                seen.add(id(value))
+                if _may_hold(value, seen):
+                    return True
+        elif kind in _HOLDING and not (
+            kind == TUPLE and PLAIN.issuperset(map(type, value))  # a size
+        ):
+            return True
+    return False
 
 
-def _params(value: Any, prefix: str) -> Iterator[tuple[str, Param]]:
+def _params(value: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Param]]:
     """Every `nn.Param` below a module or container, by dotted name."""
     kind = KINDS[value.__class__]
     if isinstance(value, Param):
         yield prefix, value
-    elif kind in _HOLDING:
+    elif kind in _HOLDING and id(value) not in seen:
+        seen.add(id(value))
         for key, below in children(value, kind):
             if KINDS[below.__class__] in _HOLDING:
-                yield from _params(below, f"{prefix}.{key}" if prefix else str(key))
+                yield from _params(below, f"{prefix}.{key}" if prefix else str(key), seen)
 
 
 def _read(name: str, param: Param, apply: bool) -> Any:
@@ -115,6 +134,6 @@ def held_otherwise(module: Module, made: Module) -> Iterator[tuple[str, Refusal]
 
 def transformed(module: Module) -> Iterator[tuple[str, Param]]:
     """The `nn.Param` objects of a layer whose value is not what they store, by name."""
-    for name, param in _params(module, ""):
+    for name, param in _params(module, "", set()):
         if type(param.t) is not IdentityT or param.precompute is not None or not param.fit:
             yield name, param
