@@ -156,7 +156,7 @@ def test_running_statistics_that_move_otherwise_are_seen() -> None:
     layer = nn.BatchNorm0d(3)
 
     def faster(core: Any, _: Any) -> Any:
-        made = nnx.BatchNorm(3, momentum=0.5, use_running_average=True, rngs=nnx.Rngs(0))
+        made: Any = nnx.BatchNorm(3, momentum=0.5, use_running_average=True, rngs=nnx.Rngs(0))
         made.scale.set_value(core.weight.value["scale"])
         made.bias.set_value(core.weight.value["bias"])
         return made

@@ -182,7 +182,8 @@ class TestOptions:
     @pytest.mark.parametrize("sizes", [((), 4), (3, ()), ((), ())])
     def test_numbers_have_no_axis_of_features(self, sizes: Any) -> None:
         layer = nn.Linear(*sizes)
-        with_axes = nn.Linear(*(size or 1 for size in sizes), w_init=layer.weight.value["weight"])
+        inputs, outputs = (size or 1 for size in sizes)
+        with_axes = nn.Linear(inputs, outputs, w_init=layer.weight.value["weight"])
         x = np.random.default_rng(0).normal(size=(2, 5, *layer.in_size)).astype(np.float32)
         y = layer(x)
         assert y.shape == layer.output_size(x.shape) == (2, 5, *layer.out_size)

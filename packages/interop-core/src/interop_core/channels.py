@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from ._recipe import Recipe, Size
 from .bridge import Framework
 from .errors import MissingShapeError, Refusal
 from .nn import MoveAxis
-from .recipe import Recipe, Size
 
 
 class Widen(Exception):

@@ -110,7 +110,7 @@ def _row(
 
     # What does not depend on the number of axes is tried on two.
     if chosen is not None:
-        cases = (of(padding=pairs, padding_mode="REPLICATE", b_init=zeros),)
+        cases: tuple[Any, ...] = (of(padding=pairs, padding_mode="REPLICATE", b_init=zeros),)
         if rank == 2:
             cases += (of(kernel_size=kernel, stride=2, padding_mode="REPLICATE", groups=2),)
     else:

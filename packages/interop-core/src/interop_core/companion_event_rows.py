@@ -133,10 +133,15 @@ def event_companions(companions: Any, words: Words) -> tuple[LayerMap, ...]:
         )
     ]
     for core in (nn.FixedNumConn, nn.EventFixedNumConn, nn.EventFixedProb):
-        cases = (case(in_size=4, out_size=5, conn_num=2, conn_weight=normal),)
+        cases: tuple[Case, ...] = (case(in_size=4, out_size=5, conn_num=2, conn_weight=normal),)
         if core is nn.FixedNumConn:
             some = Connections([[0, 4], [2, 2], [3, 1]], (5, 4), "pre", [0, 1, 3])
-            several = {"in_size": 5, "out_size": 4, "conn_num": 2, "conn_weight": normal}
+            several: dict[str, Any] = {
+                "in_size": 5,
+                "out_size": 4,
+                "conn_num": 2,
+                "conn_weight": normal,
+            }
             cases += (
                 case(in_size=4, out_size=5, conn_num=0.5, conn_weight=0.5),
                 case(**several, efferent_target="pre", conn=some),

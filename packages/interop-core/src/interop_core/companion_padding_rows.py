@@ -46,7 +46,7 @@ def padding_companions(
 def _row(core: Any, companions: Any, channels: Channels, one_example: bool) -> LayerMap:
     rank: int = core.spatial
     size = (*_SIZES[:rank], 2)
-    value = {"value": -0.5} if core in CONSTANT_PADS else {}
+    value: dict[str, Any] = {"value": -0.5} if core in CONSTANT_PADS else {}
     # What does not depend on the number of axes is tried on two.
     beyond = (case(padding=_BEYOND[:rank], input=size),) if rank == 2 else ()
     return companion(

@@ -90,9 +90,8 @@ def adaptive_pooling_companions(
         rank = core.spatial
         size = (*_SIZES[:rank], 3)
         # Seven entries make three blocks of unequal length, five or six make two.
-        cases = (case(target_size=(3, 2, 2)[:rank], input=size),)
-        if rank == 2:
-            cases = (*cases, case(target_size=(None, 3), input=size))
+        more_cases = (case(target_size=(None, 3), input=size),) if rank == 2 else ()
+        cases = (case(target_size=(3, 2, 2)[:rank], input=size), *more_cases)
         foreign = getattr(companions, core.__name__)
         rows.append(companion(core, foreign, channel_axis, DECLARED_SIZE, cases=cases, **more))
     return tuple(rows)
