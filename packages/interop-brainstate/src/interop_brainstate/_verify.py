@@ -32,7 +32,7 @@ STEPS = 2
 """Training steps that models with running statistics take."""
 
 
-def verify(core: nn.Module, published: Any, sample_input: Any, *, outward: bool) -> None:
+def verify(core: Any, published: Any, sample_input: Any, *, outward: bool) -> None:
     """Compare a core model with a published one, layer by layer where both are stacks.
 
     Both run in evaluation mode, and those with running statistics and without dropout in training

@@ -18,7 +18,7 @@ from .companion_linear_rows import SIZES, biased
 from .companion_rows import Option, companion
 from .errors import Refusal
 from .layout import IDENTITY, Layout
-from .mapping import HAS, Config, Iso, LayerMap, Opt, Refused, case, ignored, leaf
+from .mapping import HAS, Case, Config, Iso, LayerMap, Opt, Refused, case, ignored, leaf
 from .nn._event_connections import Connections
 from .nn._sparsity import Sparsity
 
