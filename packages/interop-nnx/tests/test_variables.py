@@ -115,8 +115,11 @@ class TestMetadata:
     def test_a_sharding(self) -> None:
         layer: Any = linear()
         layer.bias.set_metadata("out_sharding", ("model",))
-        with pytest.raises(ConversionError, match=r"bias is annotated with out_sharding=\('model'"):
+        layer.bias.set_metadata("mesh", None)  # stands beside it, and is nothing to take off
+        annotated = r"bias is annotated with out_sharding=\('model'"
+        with pytest.raises(ConversionError, match=annotated) as info:
             from_nnx(layer)
+        assert info.value.problems[0].advice.endswith("del_metadata('out_sharding')")
         layer.bias.set_metadata("out_sharding", None)  # says nothing
         assert type(from_nnx(layer)) is nn.Linear
 

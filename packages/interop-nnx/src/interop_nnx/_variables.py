@@ -202,8 +202,9 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
         )
     metadata: Mapping[str, Any] = variable.get_metadata()
     if not metadata.keys() <= _plain_metadata():
-        lost = {key: metadata[key] for key in sorted(metadata.keys() - _plain_metadata())}
-        if any(value is not None for value in lost.values()):
+        beyond = {key: metadata[key] for key in sorted(metadata.keys() - _plain_metadata())}
+        lost = {key: value for key, value in beyond.items() if value is not None}
+        if lost:
             said = ", ".join(f"{key}={value!r}" for key, value in lost.items())
             return Refusal(
                 f"{name} is annotated with {said}, which the core cannot hold",
