@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 import warnings
@@ -38,6 +39,7 @@ HARNESSES: dict[str, Harness] = {
     "equinox": interop_equinox.testing.HARNESS,
 }
 
+DIMENSIONS = re.compile(r"[0-3]d\b")
 HALVES = Blocks("ab", "ba")
 UNCHECKED = Given("core", "", None).check
 ALWAYS = Leaf((), ()).when
@@ -85,6 +87,8 @@ def _options(bridge: Bridge, row: LayerMap) -> Iterator[Mutant]:
         elif isinstance(option, Only | Given):
             if isinstance(option, Given) and option.check is UNCHECKED:
                 continue
+            if option.side == "core" and not row.exports:
+                continue  # no core layer comes this way
             if option.side == "core" and _goes_elsewhere(bridge, row, option.name):
                 continue
             free = replace(row, options=(*rest, ignored(option.side, option.name, "")))
@@ -178,6 +182,34 @@ def shapes_of(harness: Harness, name: str, row: LayerMap) -> dict[str, tuple[int
     return {}
 
 
+def families(harness: Harness) -> list[dict[str, LayerMap]]:
+    """The rows of a bridge, those of one layer in one to three dimensions together.
+
+    They come from one line, so a mistake is made in all of them at once, and is noticed where one
+    of them notices it: the one for two dimensions has most of the cases.
+    """
+    found: dict[tuple[Any, ...], dict[str, LayerMap]] = {}
+    for name, row in named_rows(harness.bridge):
+        alike = DIMENSIONS.sub("", name)
+        words = tuple((o.core, o.foreign) for o in row.options if isinstance(o, Opt))
+        found.setdefault((alike, words), {})[name] = row
+    return [dict(sorted(rows.items(), key=_most_cases)) for rows in found.values()]
+
+
+def _most_cases(entry: tuple[str, LayerMap]) -> int:
+    _, row = entry
+    return -len(row.cases) - len(row.foreign_cases) - len(row.refusals)
+
+
+def mistakes(harness: Harness, family: dict[str, LayerMap]) -> dict[str, list[tuple[str, Mutant]]]:
+    """What can be made wrong in a family: by the mistake, the rows that have it."""
+    found: dict[str, list[tuple[str, Mutant]]] = {}
+    for name, row in family.items():
+        for mutant in mutants(harness.bridge, row, shapes_of(harness, name, row)):
+            found.setdefault(mutant.mistake, []).append((name, mutant))
+    return found
+
+
 def main() -> int:
     """Spoil the rows that are asked for, print the survivors and the count."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -189,17 +221,15 @@ def main() -> int:
     started, made, survivors = time.perf_counter(), 0, []
     for framework in arguments.framework or HARNESSES:
         harness = HARNESSES[framework]
-        for name, row in named_rows(harness.bridge):
-            if arguments.row.lower() not in name.lower():
+        for family in families(harness):
+            if not any(arguments.row.lower() in name.lower() for name in family):
                 continue
-            for place, mutant in enumerate(
-                mutants(harness.bridge, row, shapes_of(harness, name, row))
-            ):
+            for place, (mistake, spoiled) in enumerate(mistakes(harness, family).items()):
                 if place % arguments.every:
                     continue
                 made += 1
-                if not is_killed(harness, name, mutant):
-                    survivors.append(f"{framework} {name}: {mutant.mistake}")
+                if not any(is_killed(harness, name, mutant) for name, mutant in spoiled):
+                    survivors.append(f"{framework} {spoiled[0][0]}: {mistake}")
                     print("survives:", survivors[-1], flush=True)
     killed = made - len(survivors)
     score = 100 * killed / made if made else 100.0

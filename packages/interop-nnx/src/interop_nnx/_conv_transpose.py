@@ -77,7 +77,11 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
     )
     foreign_cases = (
         to_nnx(strides=[2] * rank, padding="VALID", kernel_dilation=2),
-        *((to_nnx(padding=1, use_bias=False),) if rank == 2 else ()),
+        *(
+            (to_nnx(padding=1, use_bias=False, dtype=jnp.float32, precision="highest"),)
+            if rank == 2
+            else ()
+        ),
     )
     return LayerMap(
         core,
@@ -127,9 +131,19 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
             Refused("foreign", to_nnx(padding="same"), "padding='same'"),
             Refused("foreign", to_nnx(strides=(1,) * (rank + 1)), r"strides=\(1, 1"),
             Refused("foreign", to_nnx(promote_dtype=_elementwise), "promote_dtype=.*_elem"),
+            Refused(
+                "foreign", to_nnx(preferred_element_type=jnp.float32), "preferred_element_type="
+            ),
         )
         if transpose_kernel and rank == 2
-        else (Refused("foreign", to_nnx(padding="CIRCULAR"), "padding='CIRCULAR'"),),
+        else (
+            Refused("foreign", to_nnx(padding="CIRCULAR"), "padding='CIRCULAR'"),
+            Refused("foreign", to_nnx(mask=np.ones((*kernel, 4, 3))), "mask="),
+            Refused(
+                "foreign", to_nnx(preferred_element_type=jnp.float32), "preferred_element_type="
+            ),
+            Refused("foreign", to_nnx(promote_dtype=_elementwise), "promote_dtype=.*_elem"),
+        ),
         exports=transpose_kernel,
         note=""
         if transpose_kernel
