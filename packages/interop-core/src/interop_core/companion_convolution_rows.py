@@ -112,7 +112,11 @@ def _row(
     if chosen is not None:
         cases: tuple[Any, ...] = (of(padding=pairs, padding_mode="REPLICATE", b_init=zeros),)
         if rank == 2:
-            cases += (of(kernel_size=kernel, stride=2, padding_mode="REPLICATE", groups=2),)
+            cases += (
+                of(kernel_size=kernel, stride=2, padding_mode="REPLICATE", groups=2),
+                of(padding=pairs, padding_mode="REPLICATE", rhs_dilation=2, precision="highest",
+                   w_mask=mask[..., None, None], dtype=jnp.float32),
+            )  # fmt: skip
     else:
         cases = (of(kernel_size=kernel, stride=2, padding="VALID", groups=2, b_init=zeros),)
         if rank == 2:

@@ -149,9 +149,20 @@ LORA = LayerMap(
             "lora_a is an nnx.Param",
             ConversionError,
         ),
+        Refused(
+            "foreign",
+            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.sin, input=(3,)),
+            "base_module=.*sin",
+        ),
+        Refused(
+            "foreign",
+            case(in_features=3, lora_rank=2, out_features=4, promote_dtype=_elementwise,
+                 input=(3,)),
+            "promote_dtype=.*_elem",
+        ),
     ),
     note="The product alone.",
-)
+)  # fmt: skip
 
 _WORDS = Words()
 
