@@ -23,6 +23,7 @@ NOT_CONVERTED = {
     "Dropout-nothing-kept": "gradient there that is not a number",
     "EventLinear": "adds up a batch there",
     "FixedNumConn-pre": "does not work there",
+    "InstanceNorm": "no row names exactly this layer",
     "MaxPool1d-indices": "return_indices=True gives other indices there",
     "MaxPool2d-indices": "return_indices=True gives other indices there",
     "MoveAxis": "no row names exactly this layer",

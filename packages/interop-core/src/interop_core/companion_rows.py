@@ -36,11 +36,12 @@ def companion(
         **more: other attributes of `LayerMap`.
 
     Example:
-        >>> from interop_core import nn
-        >>> class Threshold: ...
-        >>> row = companion(nn.Threshold, Threshold, cases=())
+        >>> class Scale:
+        ...     def __init__(self, factor, offset=0.0, name=None): ...
+        >>> class ItsCompanion: ...
+        >>> row = companion(Scale, ItsCompanion, cases=())
         >>> [option.core for option in row.options]
-        ['threshold', 'value']
+        ['factor', 'offset']
     """
     spoken = {*CORE_IGNORED.names, *CORE_STATE_TYPES}
     for option in options:

@@ -139,7 +139,7 @@ ATTENTION = _attention(
             precision="highest",
         ),
     ),
-    foreign_cases=(case(num_heads=2, normalize_qk=True, input=(3, 4)),),
+    foreign_cases=(case(num_heads=2, qkv_features=8, normalize_qk=True, input=(3, 4)),),
     refusals=(
         Refused("foreign", case(num_heads=2, decode=True, input=(3, 4)), "decode=True"),
         Refused(

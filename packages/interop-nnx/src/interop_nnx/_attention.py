@@ -121,7 +121,15 @@ ATTENTION = LayerMap(
         ),
     ),
     foreign_cases=(
-        case(num_heads=2, in_features=4, decode=False, normalize_qk=True, input=(3, 4)),
+        # Normalised over two entries alone, a query is a sign, and its gradient is mere rounding.
+        case(
+            num_heads=2,
+            in_features=4,
+            qkv_features=8,
+            decode=False,
+            normalize_qk=True,
+            input=(3, 4),
+        ),
     ),
     refusals=(
         Refused("foreign", case(num_heads=2, in_features=4, decode=True), "decode=True"),
