@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen
 
@@ -70,15 +71,29 @@ def _outputs(features: int | None, config: Config) -> Any:
 _SIZE = Iso(PER_HEAD.to, _per_head, "per head; by default the features of the queries")
 
 
+def _product(*arguments: Any, **options: Any) -> Any:
+    return jax.lax.dot_general(*arguments, **options)
+
+
+_OTHERS: dict[str, Any] = {
+    "qkv_dot_general": _product,
+    "out_dot_general": _product,
+    "qkv_dot_general_cls": lambda: _product,
+    "out_dot_general_cls": lambda: _product,
+    "qk_attn_weights_einsum_cls": lambda: jnp.einsum,
+    "attn_weights_value_einsum_cls": lambda: jnp.einsum,
+}
+"""Operations inside that may be others, where the release has a word for them, and such others."""
+
+_TOGETHER = (*((name,) for name in _OTHERS if "einsum" not in name), tuple(_OTHERS)[-2:])
+"""Linen takes its two products of attention together or not at all."""
+
+
 def _attention(
     foreign: type, *, exports: bool = False, cases: Any = (), foreign_cases: Any, refusals: Any = ()
 ) -> LayerMap:
     known = parameters(foreign)
-    pinned = (
-        *("attention_fn", "qkv_dot_general", "out_dot_general"),
-        *("qkv_dot_general_cls", "out_dot_general_cls"),
-        *("qk_attn_weights_einsum_cls", "attn_weights_value_einsum_cls"),
-    )
+    pinned = ("attention_fn", *_OTHERS)
     return LayerMap(
         nn.MultiHeadAttention,
         foreign,
@@ -146,6 +161,11 @@ ATTENTION = _attention(
             "foreign",
             case(num_heads=2, attention_fn=_queries, input=(3, 4)),
             "attention_fn=.*_queries",
+        ),
+        *(
+            Refused("foreign", case(num_heads=2, input=(3, 4), **others), f"{min(others)}=")
+            for others in ({n: _OTHERS[n] for n in names} for names in _TOGETHER)
+            if others.keys() <= parameters(linen.MultiHeadDotProductAttention).keys()
         ),
     ),
 )

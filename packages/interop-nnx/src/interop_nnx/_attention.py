@@ -61,6 +61,18 @@ def _stock(config: Config) -> bool:
     )
 
 
+_REPLACEABLE = tuple(
+    name
+    for name in (
+        *("qkv_promote_dtype", "out_promote_dtype", "ln_promote_dtype"),
+        *("qkv_dot_general", "out_dot_general", "qkv_dot_general_cls", "out_dot_general_cls"),
+    )
+    if name in _KNOWN
+)
+"""Functions inside that may be others, where the release has a word for them."""
+
+_OTHERS: tuple[dict[str, Any], ...] = tuple({name: _elementwise} for name in _REPLACEABLE)
+
 ATTENTION = LayerMap(
     nn.MultiHeadAttention,
     nnx.MultiHeadAttention,
@@ -82,15 +94,7 @@ ATTENTION = LayerMap(
         Given("core", "force_fp32_for_softmax", False),
         Given("foreign", "decode", False, _no_cache, "None leaves it to each call"),
         Only("foreign", "attention_fn", nnx.dot_product_attention),
-        *(
-            Only("foreign", name, _KNOWN[name])
-            for name in (
-                *("qkv_promote_dtype", "out_promote_dtype", "ln_promote_dtype"),
-                *("qkv_dot_general", "out_dot_general"),
-                *("qkv_dot_general_cls", "out_dot_general_cls"),
-            )
-            if name in _KNOWN
-        ),
+        *(Only("foreign", name, _KNOWN[name]) for name in _REPLACEABLE),
         ignored("foreign", "deterministic", "a mode; exported in evaluation mode"),
         ignored(
             "foreign",
@@ -137,6 +141,10 @@ ATTENTION = LayerMap(
             "foreign",
             case(num_heads=2, in_features=4, attention_fn=_elementwise),
             "attention_fn=.*_elementwise",
+        ),
+        *(
+            Refused("foreign", case(num_heads=2, in_features=4, **other), f"{min(other)}=")
+            for other in _OTHERS
         ),
     ),
     chosen=_stock,

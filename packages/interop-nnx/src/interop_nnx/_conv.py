@@ -284,6 +284,7 @@ def _conv(core: type, rank: int) -> LayerMap:
             Refused("foreign", to_nnx(padding=(1,) * (rank + 1)), r"padding=\(1, 1"),
             Refused("foreign", to_nnx(strides=(1,) * (rank + 1)), r"strides=\(1, 1"),
             Refused("foreign", to_nnx(mask=np.ones((1, 4, 6))), "mask has the shape"),
+            Refused("foreign", to_nnx(promote_dtype=_elementwise), "promote_dtype=.*_elem"),
             Refused(
                 "foreign", to_nnx(conv_general_dilated=_elementwise), "conv_general_dilated=.*_elem"
             ),

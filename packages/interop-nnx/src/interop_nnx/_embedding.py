@@ -22,6 +22,7 @@ from interop_core.mapping import (
     leaf,
 )
 
+from ._linear import _elementwise
 from ._options import PROMOTE_DTYPE
 
 
@@ -78,6 +79,11 @@ EMBEDDING = LayerMap(
             "scale_grad_by_freq=True",
         ),
         Refused("core", case(num_embeddings=7, embedding_size=(3, 2)), r"embedding_size=\(3, 2\)"),
+        Refused(
+            "foreign",
+            case(num_embeddings=7, features=3, promote_dtype=_elementwise),
+            "promote_dtype=.*_elem",
+        ),
     ),
     note="Beyond the table the core takes its first or last row, and NNX gives NaN.",
 )

@@ -262,7 +262,7 @@ GROUP_NORM = LayerMap(
         case(in_size=6, num_groups=2),
         case(in_size=6, num_groups=6, use_fast_variance=False, input=(4, 6)),
         case(in_size=6, num_groups=1, use_bias=False, epsilon=1e-2, input=(4, 6)),
-        case(in_size=6, num_groups=2, use_scale=False, input=(4, 6)),
+        case(in_size=6, num_groups=2, use_scale=False, dtype=jnp.float32, input=(4, 6)),
         case(in_size=6, num_groups=2, use_scale=False, use_bias=False, input=(4, 6)),
         case(in_size=6, num_groups=2, reduction_axes=(1, 2, 3), input=(4, 5, 6)),
     ),
