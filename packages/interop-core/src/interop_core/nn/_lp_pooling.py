@@ -56,7 +56,12 @@ class _LPPool(SlidingWindow):
             powers, np.zeros((), powers.dtype), lax.add, window, stride, around
         )
         mean = total / math.prod(window)
-        return mean if self.norm_type == 1 else _root(mean, self.norm_type)
+        if self.norm_type == 1:
+            return mean
+        # What is used twice XLA does not take into the loop that follows: the sum over the windows
+        # has a quicker loop of its own.
+        return jnp.where(total == 0, 0, _root(mean, self.norm_type))
+
 
 
 def _exponent(norm_type: Any) -> float:
