@@ -55,12 +55,13 @@ class _LPPool(SlidingWindow):
         total = lax.reduce_window(
             powers, np.zeros((), powers.dtype), lax.add, window, stride, around
         )
-        mean = total / math.prod(window)
+        mean: jax.Array = total / math.prod(window)
         if self.norm_type == 1:
             return mean
         # What is used twice XLA does not take into the loop that follows: the sum over the windows
         # has a quicker loop of its own.
-        return jnp.where(total == 0, 0, _root(mean, self.norm_type))
+        pooled: jax.Array = jnp.where(total == 0, 0, _root(mean, self.norm_type))
+        return pooled
 
 
 
