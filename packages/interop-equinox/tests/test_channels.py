@@ -237,3 +237,38 @@ def test_the_explanation_says_how_the_ends_lie() -> None:
     text = str(explain(nn.Sequential(conv(), nn.Flatten(in_size=IMAGE)), to="equinox"))
     assert "axis move" in text
     assert "takes one example with the channels first" in text
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(6, 8), nn.Unflatten(-1, (2, 2, 2)), nn.Conv2d((2, 2, 2), 3, 1)),
+        nn.Sequential(
+            *(nn.Linear(6, 8), nn.Unflatten(-1, (2, 2, 2)), nn.Conv2d((2, 2, 2), 2, 1)),
+            *(nn.Flatten(start_axis=-3), nn.Linear(8, 8), nn.Unflatten(-1, (2, 2, 2))),
+            nn.ConvTranspose2d((2, 2, 2), 2, 1),
+        ),
+    ],
+    ids=["decoder", "there and back"],
+)
+def test_axes_that_a_layer_makes_are_in_its_own_order(model: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    converted = to_equinox(model, verify=True)
+    found = jax.vmap(converted)(x)  # channels first, as a convolution gives them
+    np.testing.assert_allclose(np.moveaxis(found, 1, -1), model(x), **CLOSE)
+    back = from_equinox(converted, sample_input=(6,))
+    np.testing.assert_allclose(back(x), model(x), **CLOSE)
+
+
+class TestAxesInFrontOfAnEmbedding:
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Conv1d((5, 4), 3, 3), nn.ReLU())
+    words = np.array([[1, 2, 3, 4, 6], [0, 1, 0, 5, 2]])
+
+    def test_they_are_known_from_the_example(self) -> None:
+        found = jax.vmap(to_equinox(self.model, sample_input=(5,)))(self.words)
+        expected = self.model(self.words)
+        np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, **CLOSE)
+
+    def test_they_are_asked_for(self) -> None:
+        with pytest.raises(MissingShapeError, match="a layer behind it takes more axes"):
+            to_equinox(self.model)

@@ -318,3 +318,10 @@ def test_equal_layers_share_what_was_worked_out(monkeypatch: pytest.MonkeyPatch)
     module, _ = to_linen(nn.Sequential(*(nn.Linear(7, 7) for _ in range(5))))
     assert len(calls) <= 1
     assert len({layer._id for layer in module.layers}) == 5
+
+
+def test_leading_axes_behind_an_embedding_are_guessed_once() -> None:
+    model = nn.Sequential(nn.Embedding(7, 4), nn.LayerNorm((5, 4)), nn.Linear(4, 2))
+    module, variables = to_linen(model)
+    words = np.array([[1, 2, 3, 4, 6], [0, 1, 0, 5, 2]])
+    np.testing.assert_allclose(module.apply(variables, words), model(words), 1e-5, 1e-5)

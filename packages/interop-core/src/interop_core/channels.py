@@ -15,6 +15,8 @@ from .bridge import Framework
 from .errors import MissingShapeError, Refusal
 from .nn import MoveAxis
 
+_MOST_AXES = 8
+
 
 class Widen(Exception):
     """Sizes turned out to have leading axes that the first layers do not speak of."""
@@ -62,6 +64,36 @@ class Stream:
         self.size = (*self._leading, *declared)
         self.example = self.example or self.size
         self.guessed = True
+
+    def resume(self, declared: Size | None, *, exact: bool) -> None:
+        """Take a layer's own ``out_size`` for the shape behind it, where none was known before.
+
+        Raises:
+            Refusal: where a later layer wants more axes, and they have to be known from the start.
+        """
+        if exact and declared is not None and self._leading:
+            raise Refusal(
+                "gets an example of unknown shape, and a layer behind it takes more axes",
+                "pass sample_input",
+                MissingShapeError,
+            )
+        self.size = None if declared is None else (*self._leading, *declared)
+        self.guessed = True
+
+    @property
+    def may_widen(self) -> bool:
+        """Whether the shape was guessed and may have more axes in front: no data has many."""
+        return self.guessed and len(self._leading) < _MOST_AXES
+
+    def pass_by(self, size: Size | None, *, same: bool) -> None:
+        """Take the shape behind a layer.
+
+        A layer with the channels on the core's axis that makes several axes of one at most, as
+        Unflatten and Embedding do, gives them in the core's order, whatever lay in front of it.
+        """
+        if same and size is not None and self.size is not None and len(self.size) <= 1 < len(size):
+            self.moved = False
+        self.size = size
 
     def demand(self, moved: bool, target: Framework, outward: bool) -> None:
         """Have the data in this convention from here on, with an axis move if need be.

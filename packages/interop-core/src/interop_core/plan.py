@@ -257,7 +257,7 @@ class Planner:
             return
         if size is None:
             self.stream.guess(tuple(declared))
-        elif self.stream.guessed and len(declared) > len(size) and declared[-1:] == size[-1:]:
+        elif self.stream.may_widen and len(declared) > len(size) and declared[-1:] == size[-1:]:
             raise Widen(tuple(declared[: len(declared) - len(size)]))
 
     def _unknown(self, place: Any, path: Path, title: str) -> None:
@@ -310,11 +310,12 @@ class Planner:
         size = self.stream.size
         if size is None:
             if self.outward:
-                self.stream.size = recipe.declared_out
-                self.stream.guessed = True
+                exact = self.bridge.channels_first and not self._lost
+                self.stream.resume(recipe.declared_out, exact=exact)
             return
         try:
-            self.stream.size = recipe.output_size(size)
+            same = self.bridge.channels_first and recipe.channels == "same"
+            self.stream.pass_by(recipe.output_size(size), same=same)
         except ValueError as error:
             self.stream.size = recipe.declared_out
             if self.outward and self.stream.guessed and not self.bridge.channels_first:

@@ -64,7 +64,6 @@ class _LPPool(SlidingWindow):
         return pooled
 
 
-
 def _exponent(norm_type: Any) -> float:
     """Check the exponent; integers stay integers.
 
