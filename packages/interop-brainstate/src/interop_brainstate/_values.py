@@ -53,11 +53,6 @@ class Placed:
         return "Placed()"
 
 
-def is_transform(side: Side, value: Any) -> bool:
-    """Whether a value is a transformation of parameters of a library."""
-    return isinstance(value, side.layers.Transform)
-
-
 def translated(source: Side, target: Side, value: Any, node: Callable[[Any], Any]) -> Any:
     """Say a configuration value in the other library's terms.
 
