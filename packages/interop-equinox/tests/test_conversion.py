@@ -272,3 +272,15 @@ def test_a_field_that_the_constructor_would_not_set_is_refused() -> None:
     pool = eqx.tree_at(lambda p: p.init, eqx.nn.MaxPool2d(2, 2), 0.0)
     with pytest.raises(UnsupportedLayerError, match=r"not what MaxPool2d makes: init=0\.0"):
         from_equinox(pool)
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm(8), nn.GroupNorm(8, num_groups=2)], ids=str)
+def test_half_precision_in_front_of_a_norm_is_refused(norm: Any) -> None:
+    # Equinox's norms give half precision for half, and the core's what their parameters are.
+    layer = nn.Linear(6, 8, dtype=jnp.bfloat16)
+    with pytest.raises(UnsupportedConfigurationError, match="computes in bfloat16"):
+        to_equinox(nn.Sequential(layer, norm), sample_input=(4, 6))
+    alone = to_equinox(layer)
+    assert jax.vmap(alone)(jnp.ones((2, 6))).dtype == jnp.bfloat16
+    with pytest.raises(UnsupportedConfigurationError, match="computes in bfloat16"):
+        from_equinox(eqx.nn.Sequential([alone, eqx.nn.LayerNorm(8)]))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import equinox as eqx
+import jax.numpy as jnp
 
 from interop_core.companion_activation_rows import TWO_INPUTS
 from interop_core.companion_pooling_rows import UNPOOLING
-from interop_core.mapping import LayerMap, Unconvertible
+from interop_core.errors import Refusal
+from interop_core.functions import is_companion
+from interop_core.mapping import Config, Iso, LayerMap, Opt, Unconvertible
 from interop_core.without_counterpart import WITHOUT_COUNTERPART
 
 from . import (
@@ -28,7 +35,38 @@ from . import (
 )
 from .companions import ScaleAndShift
 
-ROWS: tuple[LayerMap, ...] = (
+_STACK_KEEPS = (
+    "computes in {}, and a norm of Equinox behind it in the stack gives the dtype that it is "
+    "given, where the core's gives that of its parameters"
+)
+
+
+def _whole(function: Callable[[Any, Config], Any]) -> Callable[[Any, Config], Any]:
+    """The map of a dtype to compute in, for those that no layer behind it rounds to again."""
+
+    def checked(dtype: Any, config: Config) -> Any:
+        if dtype is not None and config.get("stacked") and jnp.dtype(dtype).itemsize < 4:
+            raise Refusal(
+                _STACK_KEEPS.format(jnp.dtype(dtype).name),
+                "convert it on its own, or cast the whole model and its input",
+            )
+        return function(dtype, config)
+
+    return checked
+
+
+def _in_single(row: LayerMap) -> LayerMap:
+    """The row with half precision refused inside a stack."""
+    options = (
+        Opt(o.core, o.foreign, Iso(_whole(o.iso.to), _whole(o.iso.back), o.iso.doc))
+        if isinstance(o, Opt) and o.core == "dtype"
+        else o
+        for o in row.options
+    )
+    return replace(row, options=tuple(options))
+
+
+_ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
     *_event.ROWS,
     *_conv.ROWS,
@@ -45,6 +83,8 @@ ROWS: tuple[LayerMap, ...] = (
     *_functions.ROWS,
     *_activation.ROWS,
 )
+
+ROWS = tuple(_in_single(row) if is_companion(row.foreign) else row for row in _ROWS)
 
 FOLDED_ROWS: tuple[LayerMap, ...] = (
     *_batch_norm.FOLDED,
