@@ -70,6 +70,8 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
             Only("core", "w_mask", None),
         )
     )
+    # A mask of the core's kernel is the other way round: it fits one kind and the other has none.
+    mask_refused = "mask has the shape" if transpose_kernel else "mask="
     # What does not depend on the number of axes is tried on two.
     several = (
         to_core(b_init=zeros, dtype=jnp.float32, precision="highest"),
@@ -138,7 +140,7 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
         if transpose_kernel and rank == 2
         else (
             Refused("foreign", to_nnx(padding="CIRCULAR"), "padding='CIRCULAR'"),
-            Refused("foreign", to_nnx(mask=np.ones((*kernel, 4, 3))), "mask="),
+            Refused("foreign", to_nnx(mask=np.ones((*kernel, 4, 3))), mask_refused),
             Refused(
                 "foreign", to_nnx(preferred_element_type=jnp.float32), "preferred_element_type="
             ),
