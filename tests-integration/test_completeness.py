@@ -9,10 +9,13 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fuzz
 from interop_core import nn, tables
+from interop_core.conversion import convert_to
+from interop_core.errors import UnsupportedLayerError
 from interop_core.mapping import Unconvertible
 from interop_core.registry import for_core, for_foreign
 
@@ -22,8 +25,6 @@ BASES = {
     "RNNCell": "the base of the recurrent cells",
     "Regularization": "the base of the penalties",
     "Sequential": "the planner's own: it walks through stacks",
-    "Const": "a state of a layer, which the layer's row speaks of",
-    "Param": "a state of a layer, which the layer's row speaks of",
 }
 """Classes of the core that are no layers to convert, and what they are."""
 
@@ -64,6 +65,13 @@ def test_a_layer_of_a_framework_has_a_row_or_a_reason(framework: str, layer: typ
     assert found, f"{framework} exports {layer.__name__}, which has no row, and no word why"
     if isinstance(found, Unconvertible):
         assert len(found.reason) > 10
+
+
+@pytest.mark.parametrize("framework", fuzz.KINDS)
+def test_a_parameter_on_its_own_is_no_model(framework: str) -> None:
+    parameter = nn.Param(np.ones(3, np.float32), t=nn.SoftplusT(0.0))
+    with pytest.raises(UnsupportedLayerError, match=r"one parameter and no layer.*\.value\(\)"):
+        convert_to(fuzz.KINDS[framework].bridge, parameter, apply_transforms=True)
 
 
 def test_what_is_said_to_be_a_base_is_one_of_the_core() -> None:

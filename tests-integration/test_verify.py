@@ -171,9 +171,15 @@ def test_running_statistics_that_move_otherwise_are_seen() -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize(
-    "make", [lambda: nn.LSTMCell(3, 4), lambda: nn.Sequential(nn.Embedding(5, 3), nn.ReLU())]
+    "make",
+    [
+        lambda: nn.LSTMCell(3, 4),
+        lambda: nn.Sequential(nn.Embedding(5, 3), nn.ReLU()),
+        lambda: nn.MultiHeadAttention(4, num_heads=2, dropout_rate=0.0),
+    ],
+    ids=["cell", "table", "attention"],
 )
-def test_cells_and_tables(framework: str, make: Callable[[], nn.Module]) -> None:
+def test_inputs_are_such_as_the_layer_takes(framework: str, make: Callable[[], nn.Module]) -> None:
     there, _ = FRAMEWORKS[framework]
     there(make(), verify=True)
 

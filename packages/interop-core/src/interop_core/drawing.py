@@ -23,6 +23,12 @@ BATCH = 3
 _ANY_TYPE = (nn.Identity, nn.Flatten, nn.Unflatten, nn.MoveAxis)
 """Layers that pass whole numbers on, so that the first layer behind them says what they are."""
 
+POSITIONS = 4
+"""Positions of a drawn sequence, for layers that declare the features of each alone."""
+
+_BY_POSITION = (nn.MultiHeadAttention, nn.RoPE)
+"""Layers that look at positions, the axis before the features, whether it is declared or not."""
+
 _ASK = "pass sample_input=<one unbatched example, channels last, or its shape>"
 
 
@@ -57,6 +63,8 @@ def drawn_input(plan: Plan, sample_input: Any) -> Any:
         raise MissingShapeError(problems=[problem])
     if below is not None:
         return jnp.asarray(draw.integers(0, below, (*leading, *shape), dtype=np.int32))
+    if len(shape) == 1 and isinstance(first, _BY_POSITION) and sample_input is None:
+        shape = (POSITIONS, *shape)
     return jnp.asarray(draw.normal(size=(*leading, *shape)), _floating_type(plan))
 
 

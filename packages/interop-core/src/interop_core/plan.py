@@ -296,7 +296,7 @@ class Planner:
             if len(size) < rank or (len(size) > rank and not self.outward):
                 raise Refusal(
                     f"takes {rank} axes for one example and gets the shape {size}",
-                    "pass sample_input",
+                    "pass sample_input=<one unbatched example, channels last, or its shape>",
                     MissingShapeError,
                 )
             node.axes = len(size) - rank

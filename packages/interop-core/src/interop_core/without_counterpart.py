@@ -57,8 +57,16 @@ WITHOUT_COUNTERPART: tuple[Unconvertible, ...] = (
         for regulariser in _REGULARISERS
     ),
     *(
+        Unconvertible(
+            parameter,
+            "it is one parameter and no layer, and frameworks call layers",
+            "convert the layer that holds it, or take its value, parameter.value()",
+        )
+        for parameter in (nn.Param, nn.Const)
+    ),
+    *(
         Unconvertible(metric, "it counts what a model gives and is no layer", "use it as it is")
         for metric in _METRICS
     ),
 )
-"""Delays, dynamics, wrappers, regularisers and metrics: no bridge converts them."""
+"""Delays, dynamics, wrappers, parameters, regularisers and metrics: no bridge converts them."""
