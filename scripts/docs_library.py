@@ -60,9 +60,11 @@ FAMILIES = (
     Family(
         "linear",
         "Linear layers",
-        "Products with a matrix: dense, standardised, of one sign, sparse, of low rank.",
+        "Products with a matrix: dense, standardised, of one sign, sparse, of low rank; and products "
+        "over several axes.",
         (
             "_linear*",
+            "_einsum",
             "_all_to_all",
             "_connections",
             "_sparse_linear",

@@ -19,7 +19,9 @@ from interop_core.testing.catalogue import REGULARIZATIONS, ROWS, TRANSFORMS
 TESTS = Path(__file__).parent
 
 OURS_ALONE = {
+    "Einsum": "a product along the axes of a formula, which the other frameworks have",
     "InstanceNorm": "a group norm of one channel each, which the other frameworks have",
+    "LinearGeneral": "a product over several axes at once, which the other frameworks have",
     "MoveAxis": "an axis move inside a stack, which models of channels-first frameworks need",
     "MultiHeadAttention": "attention, which the other frameworks have",
     "RoPE": "positions for attention, which some of the other frameworks have",

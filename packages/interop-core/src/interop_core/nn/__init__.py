@@ -66,6 +66,7 @@ from ._dynamics import (
     receive_update_input,
     receive_update_output,
 )
+from ._einsum import Einsum
 from ._embedding import Embedding
 from ._event import EventFixedNumConn, EventFixedProb, EventLinear, FixedNumConn
 from ._exp_euler import exp_euler_step
@@ -111,6 +112,7 @@ from ._group_norm import GroupNorm
 from ._hidata import HiData
 from ._instance_norm import InstanceNorm
 from ._linear import Linear, ScaledWSLinear, SignedWLinear
+from ._linear_general import LinearGeneral
 from ._lora import LoRA
 from ._lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from ._metrics import (
@@ -233,7 +235,7 @@ __all__ = [
     "EnvironContext", "Map", "ModuleMapper", "Vmap",
     # linear
     "Linear", "AllToAll", "LoRA", "OneToOne", "SparseLinear", "ScaledWSLinear", "SignedWLinear",
-    "weight_standardization",
+    "LinearGeneral", "Einsum", "weight_standardization",
     # convolution
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
     "ScaledWSConv1d", "ScaledWSConv2d", "ScaledWSConv3d",

@@ -9,6 +9,7 @@ import numpy as np
 from ._row import Row
 
 BEYOND = "an option that the published layer does not have"
+NONE = "the published library has no such layer"
 SPARSE = "the published layer does not take the sparse matrices of JAX"
 
 #: A mask, or signs, of 4 inputs and 3 outputs.
@@ -90,6 +91,32 @@ ROWS: tuple[Row, ...] = (
     Row("LoRA", lambda nn: nn.LoRA(4, 2, 3)),
     Row("LoRA", lambda nn: nn.LoRA(4, 2, 3, base_module=nn.Linear(4, 3)), case="base"),
     Row("LoRA", lambda nn: nn.LoRA(4, 2, 3, in_size=(2, 4)), ((5, 2, 4),), "two axes"),
+    Row(
+        "LinearGeneral",
+        lambda nn: nn.LinearGeneral((2, 3, 4), (3, 5), axis=(-3, -1)),
+        ((2, 2, 3, 4),),
+        differs=NONE,
+    ),
+    Row(
+        "LinearGeneral",
+        lambda nn: nn.LinearGeneral(4, (3, 2), batch_axis={0: 5}, b_init=None),
+        ((5, 4),),
+        "batch axis, no bias",
+        differs=NONE,
+    ),
+    Row(
+        "Einsum",
+        lambda nn: nn.Einsum((3, 4), "...ta,hab->...thb", (2, 4, 5), (2, 5)),
+        ((2, 3, 4),),
+        differs=NONE,
+    ),
+    Row(
+        "Einsum",
+        lambda nn: nn.Einsum(None, "nta,ba->tb", (3, 4)),
+        ((2, 3, 4),),
+        "batch summed over",
+        differs=NONE,
+    ),
     Row("SparseLinear", by_coordinates, differs=SPARSE),
     Row("SparseLinear", by_rows, ((5, 2, 4),), "rows, bias", differs=SPARSE),
 )
