@@ -1,6 +1,6 @@
 """A plan for people: a table with a row per layer, and every problem.
 
-Imports `plan`; `rich` only where it is installed and asked for.
+Imports `plan` and `sharded`; `rich` only where it is installed and asked for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import format_path
 from .plan import Node, Plan
+from .sharded import costs
 
 HEADINGS = ("path", "from", "to", "layouts", "parameters", "bytes")
 
@@ -52,12 +53,20 @@ class Explanation:
         plan: the plan behind it.
         rows: one for each layer.
         problems: everything that stands in the way.
+        costs: what a conversion of arrays that are spread over devices moves between these.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.rows = tuple(_rows(plan.root))
         self.problems = plan.problems
+        self.costs = () if plan.problems else tuple(_costs(plan.root))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences below the table, but for problems: the ends of the model, and costs."""
+        found = [self.boundary] if self.boundary else []
+        return (*found, *(f"cost: {cost}" for cost in self.costs))
 
     @property
     def convertible(self) -> bool:
@@ -97,7 +106,7 @@ class Explanation:
                 for i, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
             lines.append("  ".join(cells).rstrip())
-        lines += [self.boundary] if self.boundary else []
+        lines += self.notes
         lines += [f"problem: {problem}" for problem in self.problems]
         return "\n".join(lines)
 
@@ -112,7 +121,7 @@ class Explanation:
         return (
             f"<p>{html.escape(self.title)}</p>"
             f"<table><thead><tr>{cells('th', HEADINGS)}</tr></thead><tbody>{body}</tbody></table>"
-            + (f"<p>{html.escape(self.boundary)}</p>" if self.boundary else "")
+            + "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
             + (f"<ul>{problems}</ul>" if problems else "")
         )
 
@@ -126,7 +135,7 @@ class Explanation:
             table.add_column(heading, justify="right" if index >= 4 else "left", overflow="fold")
         for row in self.rows:
             table.add_row(*map(Text, row.cells()))
-        notes = [Text(self.boundary)] if self.boundary else []
+        notes = map(Text, self.notes)
         return Group(
             table, *notes, *(Text(f"problem: {p}", style="bold red") for p in self.problems)
         )
@@ -137,6 +146,16 @@ def _rows(root: Node) -> Iterator[Row]:
         if node.children is not None and node.first is None:
             continue
         yield _row(node)
+
+
+def _costs(root: Node) -> Iterator[str]:
+    for node in root.walk():
+        if node.recipe is None or node.first is not None or node.source is None:
+            continue
+        for move in node.recipe.moves:
+            arrays = [node.leaves[name] for name in move.source]
+            for cost in costs(move.layout, move.source, arrays):
+                yield f"{format_path(node.path)} ({node.title}): {cost}"
 
 
 def _row(node: Node) -> Row:

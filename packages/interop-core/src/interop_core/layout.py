@@ -2,7 +2,7 @@
 
 A layout maps a tuple of arrays to a tuple of arrays. The inverse is a layout too, so that both
 directions of a conversion, the run on shapes, the sharding rule and the documentation come from
-the same object. Imports `errors` alone.
+the same object. Imports `errors` and `sharded`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from .errors import Refusal
+from .sharded import abstract_after, carry_sharded, in_one_place, sharding_of
 
 Arrays = tuple[Any, ...]
 Shape = tuple[int, ...]
@@ -57,6 +58,7 @@ class Identity:
 
     exact: ClassVar[bool] = True
     linear: ClassVar[bool] = True
+    touched: ClassVar[tuple[int, ...]] = ()
 
     @property
     def inverse(self) -> Identity:
@@ -87,6 +89,7 @@ class Axes:
     target: tuple[str, ...]
     exact: ClassVar[bool] = True
     linear: ClassVar[bool] = True
+    touched: ClassVar[tuple[int, ...]] = ()
 
     @property
     def inverse(self) -> Axes:
@@ -343,10 +346,10 @@ def carry(layout: Layout, arrays: Sequence[Any]) -> Arrays:
 
     Abstract arrays (``jax.ShapeDtypeStruct``) give abstract arrays, NumPy arrays NumPy arrays,
     and JAX arrays go through one compiled pass per layout and shape, which writes each result
-    once.
+    once. What is spread over the devices of a mesh stays so: see `sharded`.
 
     Raises:
-        Refusal: where shapes do not fit the layout or dtypes differ that it would mix.
+        Refusal: where shapes do not fit the layout, or dtypes or devices differ that it would mix.
     """
     if layout is IDENTITY:
         return tuple(arrays)
@@ -360,11 +363,13 @@ def carry(layout: Layout, arrays: Sequence[Any]) -> Arrays:
             kept = [arrays[0].dtype] * len(shapes)
         else:
             kept = [array.dtype for array in arrays]
-        return tuple(map(jax.ShapeDtypeStruct, shapes, kept))
+        return abstract_after(layout, arrays, shapes, kept)
     if all(isinstance(array, np.ndarray) for array in arrays):
         return layout(tuple(arrays))
+    if any(map(sharding_of, arrays)):
+        return carry_sharded(layout, arrays, shapes)
     compiled: Callable[[Arrays], Arrays] = _compiled(layout)  # type: ignore[arg-type]
-    return compiled(tuple(arrays))
+    return in_one_place(compiled, arrays)
 
 
 @lru_cache(maxsize=1024)

@@ -67,6 +67,10 @@ class Flip:
     linear: ClassVar[bool] = True
 
     @property
+    def touched(self) -> range:
+        return range(self.count)
+
+    @property
     def inverse(self) -> Flip:
         return self
 
