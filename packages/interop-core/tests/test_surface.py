@@ -19,6 +19,8 @@ from interop_core.testing.catalogue import REGULARIZATIONS, ROWS, TRANSFORMS
 TESTS = Path(__file__).parent
 
 OURS_ALONE = {
+    "Bidirectional": "a sequence from both ends, which the other frameworks have",
+    "RNN": "a cell along the time axis, which the other frameworks have",
     "Einsum": "a product along the axes of a formula, which the other frameworks have",
     "InstanceNorm": "a group norm of one channel each, which the other frameworks have",
     "LinearGeneral": "a product over several axes at once, which the other frameworks have",

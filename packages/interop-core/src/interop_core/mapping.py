@@ -1,73 +1,27 @@
 """What one layer is on the other side: options, arrays and test cases in one row of data.
 
-Imports `errors`, `layout` and one initializer of `nn`. A row knows nothing of how a framework
-builds or reads a layer.
+Imports `errors`, `holding`, `iso`, `layout` and one initializer of `nn`. A row knows nothing of how
+a framework builds or reads a layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Literal
 
 from .errors import InteropError, MissingShapeError, Refusal
+from .holding import Part
+from .iso import COMPLEMENT as COMPLEMENT
+from .iso import SAME as SAME
+from .iso import Config as Config
+from .iso import Iso as Iso
+from .iso import iso as iso
+from .iso import table as table
 from .layout import IDENTITY, Layout
 from .nn.init import ZeroInit
 
-Config = Mapping[str, Any]
-"""A layer's options by constructor parameter.
-
-The planner adds ``example``, the shape of one unbatched input in the core's convention (``None``
-while unknown), and for every array ``NAME`` of the layer its shape as ``NAME.shape`` and its dtype
-as ``NAME.dtype``.
-"""
-
 Side = Literal["core", "foreign"]
-
-
-@dataclass(frozen=True, slots=True)
-class Iso:
-    """An invertible map between the values of two options.
-
-    Each function takes the value and its own side's whole configuration, for values that mean
-    something only beside others; it raises `Refusal` for a value with no counterpart.
-    """
-
-    to: Callable[[Any, Config], Any]
-    back: Callable[[Any, Config], Any]
-    doc: str
-
-
-def iso(to: Callable[[Any], Any], back: Callable[[Any], Any], doc: str) -> Iso:
-    """An `Iso` whose functions look at the value alone."""
-    return Iso(lambda value, _: to(value), lambda value, _: back(value), doc)
-
-
-def table(pairs: Mapping[Any, Any], doc: str = "by name") -> Iso:
-    """An `Iso` from a one-to-one table; every other value is refused."""
-    inverse = {foreign: core for core, foreign in pairs.items()}
-
-    def look_up(entries: Mapping[Any, Any]) -> Callable[[Any], Any]:
-        def find(value: Any) -> Any:
-            try:
-                return entries[value]
-            except (KeyError, TypeError):
-                known = ", ".join(map(repr, entries))
-                raise Refusal(f"{value!r} has no counterpart", f"use one of {known}") from None
-
-        return find
-
-    return iso(look_up(pairs), look_up(inverse), doc)
-
-
-def _complement(value: Any) -> float:
-    # 1 - (1 - 0.3) is 0.30000000000000004 in binary; in decimal the way back is exact.
-    return float(1 - Decimal(repr(float(value))))
-
-
-SAME = iso(lambda value: value, lambda value: value, "=")
-COMPLEMENT = iso(_complement, _complement, "1 - v")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +215,7 @@ class LayerMap:
 
     core: type
     foreign: Any
-    options: tuple[Opt | Only | Given | Ignored, ...] = ()
+    options: tuple[Opt | Only | Given | Ignored | Part, ...] = ()
     leaves: tuple[Leaf, ...] = ()
     cases: tuple[Case, ...] = field(default=(), kw_only=True)
     foreign_cases: tuple[Case, ...] = field(default=(), kw_only=True)
@@ -279,6 +233,11 @@ class LayerMap:
     exports: bool = field(default=True, kw_only=True)
     tolerance: Tolerance | None = field(default=None, kw_only=True)
     note: str = field(default="", kw_only=True)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The layers that the layer holds."""
+        return tuple(option for option in self.options if isinstance(option, Part))
 
     @property
     def chooses(self) -> bool:

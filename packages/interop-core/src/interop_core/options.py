@@ -1,6 +1,6 @@
 """Options of one side into options of the other, with nothing left unsaid.
 
-Imports `errors` and `mapping`.
+Imports `errors`, `holding` and `mapping`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from .errors import InteropError, Refusal, UnsupportedConfigurationError
+from .holding import Part
 from .mapping import Config, Given, Ignored, LayerMap, Only, Opt, Side
 
 REQUIRED = inspect.Parameter.empty
@@ -94,6 +95,8 @@ class Translation:
             if isinstance(option, Opt):
                 seen.add(option.core if source == "core" else option.foreign)
                 self._translate(option, source, config)
+            elif isinstance(option, Part):
+                seen.add(option.core if source == "core" else option.foreign)
             elif isinstance(option, Ignored):
                 seen.update(option.names if option.side == source else ())
             elif option.side != source:

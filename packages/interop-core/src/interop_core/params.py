@@ -137,3 +137,14 @@ def transformed(module: Module) -> Iterator[tuple[str, Param]]:
     for name, param in _params(module, "", set()):
         if type(param.t) is not IdentityT or param.precompute is not None or not param.fit:
             yield name, param
+
+
+def not_an_array(name: str, value: Any) -> Refusal:
+    """Why what stands in the place of an array cannot be converted."""
+    unit = getattr(value, "unit", None)
+    if unit is not None:
+        return Refusal(
+            f"{name} carries the unit {unit}, which the other side cannot hold",
+            "divide the weight by its unit first",
+        )
+    return Refusal(f"{name} is a {type(value).__name__}, not an array")

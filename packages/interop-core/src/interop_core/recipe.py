@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ import numpy as np
 from ._in_use import put_in_use
 from ._recipe import Move, Recipe, Size
 from .bridge import Bridge, Framework
+from .composite import Parts
 from .errors import (
     ConversionError,
     InteropError,
@@ -39,7 +41,7 @@ from .mapping import (
 )
 from .nn.init import abstract
 from .options import CORE_IGNORED, Translation, parameters
-from .params import held_otherwise, transformed
+from .params import held_otherwise, not_an_array, transformed
 from .registry import for_core, for_foreign, version
 
 __all__ = ["Recipe", "find_recipe"]
@@ -99,7 +101,9 @@ def find_recipe(
         return known
     maker = _Maker(source, target, bridge, place, leaves, example, path)
     made = maker.make(source.config(place), stacked)
-    if isinstance(made, Recipe) and key is not None and isinstance(made.entry, LayerMap):
+    # What a layer holds may change while it stays the same object: such a recipe is not kept.
+    kept = isinstance(made, Recipe) and isinstance(made.entry, LayerMap) and not made.entry.parts
+    if kept and key is not None:
         if len(_recipes) >= _RECIPES_KEPT:
             _recipes.clear()
         _recipes[key] = made
@@ -192,6 +196,7 @@ class _Maker:
         return Recipe(mapping.bst_type.__name__, (), lambda _: made, core=made, entry=mapping)
 
     def _by_row(self, row: LayerMap, config: Config) -> Recipe | None:
+        parts = self._parts(row) if row.parts else None
         side: Side = "core" if self.outward else "foreign"
         ignored = frozenset(CORE_IGNORED.names) if self.outward else self.bridge.ignored
         translation = Translation(row, side, config, ignored)
@@ -199,6 +204,8 @@ class _Maker:
         core_options: Config = config
         if not self.outward:
             core_options = {**parameters(row.core), **options, "example": self.example}
+        if parts is not None:
+            core_options = {**core_options, **{i.part.core: i.recipe.core for i in parts.inner}}
         complaints = list(translation.errors())
         refused = {n: a for n, a in self.leaves.items() if isinstance(a, Refusal)}
         for name, refusal in refused.items():
@@ -215,6 +222,14 @@ class _Maker:
         for name, refusal in self._states_apart(core):
             self._note(ConversionError, refusal, name)
         moves = self._moves(row, core_options, core)
+        through = None
+        if parts is not None:
+            moves += tuple(move for inner in parts.inner for move in inner.moves)
+            options |= {
+                inner.part.foreign if self.outward else inner.part.core: inner.counterpart()
+                for inner in parts.inner
+            }
+            through = parts.through()
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
         recipe = Recipe(
@@ -223,8 +238,10 @@ class _Maker:
             self.target.builder(cls, options, names),
             core,
             core_options,
-            row.channels_at(core_options),
-            row.example_rank(core_options) if row.example_rank else None,
+            row.channels_at(core_options) if through is None else through.channels,
+            row.example_rank(core_options)
+            if row.example_rank
+            else through and through.example_rank,
             row,
             options,
         )
@@ -235,6 +252,23 @@ class _Maker:
         except ValueError:  # the planner asks again and hears why
             after = None
         return replace(recipe, example=self.example, example_out=after)
+
+    def _parts(self, row: LayerMap) -> Parts:
+        """The layers that this one holds; their arrays are no longer taken for its own."""
+        find = partial(find_recipe, self.source, self.target, self.bridge)
+        parts = Parts(
+            row,
+            self.source,
+            self.target,
+            outward=self.outward,
+            place=self.place,
+            example=self.example,
+            path=self.path,
+            find=find,
+        )
+        self.problems += parts.problems
+        self.leaves = {n: array for n, array in self.leaves.items() if n not in parts.arrays}
+        return parts
 
     def _target_title(self, row: LayerMap) -> str:
         """Name of the row's layer on the target side."""
@@ -309,7 +343,7 @@ class _Maker:
         for name in move.source:
             array = self.leaves[name]
             if not isinstance(array, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
-                refusal = _not_an_array(self._titles((name,)), array)
+                refusal = not_an_array(self._titles((name,)), array)
                 self._note(ConversionError, refusal, name, type(array))
                 return
         shapes = tuple(tuple(self.leaves[name].shape) for name in move.source)
@@ -360,13 +394,3 @@ class _Maker:
 
 
 _MISFIT_ADVICE = "give the layer the arrays that its constructor makes"
-
-
-def _not_an_array(name: str, value: Any) -> Refusal:
-    unit = getattr(value, "unit", None)
-    if unit is not None:
-        return Refusal(
-            f"{name} carries the unit {unit}, which the other side cannot hold",
-            "divide the weight by its unit first",
-        )
-    return Refusal(f"{name} is a {type(value).__name__}, not an array")

@@ -11,6 +11,7 @@ from typing import Any
 from .bridge import Bridge
 from .functions import class_title, is_companion, is_function, name_of
 from .graph import configuration
+from .holding import make
 from .layout import IDENTITY, Layout
 from .mapping import Case, Config, Given, Ignored, LayerMap, Leaf, Only, Opt, Side
 from .nn.init import abstract
@@ -70,7 +71,7 @@ def is_exact(row: LayerMap) -> bool:
 def _configuration(row: LayerMap, case: Case) -> Config:
     """What the core layer of a case says of itself."""
     with abstract():
-        layer = row.core(**case.options)
+        layer = row.core(**make(case.options, lambda core, given: core(**given)))
     return {**configuration(layer), "example": case.input or getattr(layer, "in_size", None)}
 
 

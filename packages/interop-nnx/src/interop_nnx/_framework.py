@@ -162,7 +162,8 @@ class Nnx(Calling):
         modes = {name: mode for name, mode in EVALUATION.items() if name in known}
         layer, declared = _abstract(target, {**modes, **options}, names)
         # What is no variable is configuration, as the mask of a convolution is.
-        return skeleton_of(layer, names, lambda leaf: id(leaf) not in declared)
+        build = skeleton_of(layer, names, lambda leaf: id(leaf) not in declared)
+        return _with_stream(build) if known.get("rngs") is True else build
 
     def stack(self, layers: Sequence[Any]) -> nnx.Sequential:
         """An `nnx.Sequential`."""
@@ -218,7 +219,7 @@ def _zeros(_: Any, shape: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> 
     return jnp.zeros(shape, dtype)
 
 
-_RESHAPING = frozenset({nnx.MultiHeadAttention})
+_RESHAPING = frozenset({nnx.MultiHeadAttention, nnx.LinearGeneral})
 """Layers that give their initializers another shape than that of the array."""
 
 
@@ -241,10 +242,12 @@ def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any
         }
 
     def make() -> Any:
-        streams = {}
+        streams: dict[str, Any] = {}
         if known.get("rngs") is REQUIRED:
             # Random streams belong to the trace that they are made in.
             streams = {"rngs": _NoKeys() if stock else nnx.Rngs(0)}
+        elif known.get("rngs") is True:
+            streams = {"rngs": False}  # it gets one that is no trace's
         layer = target(**options, **more, **streams)
         if isinstance(layer, Carrying):
             for name in set(names) & set(layer.carried):
@@ -258,9 +261,19 @@ def _abstract(target: Any, options: Config, names: tuple[str, ...]) -> tuple[Any
             made.append(jax.tree.map(_shape_of, make()))
 
     jax.eval_shape(run)
-    leaves = jax.tree_util.tree_leaves_with_path(made[0])
-    value = jax.tree_util.GetAttrKey("value")
-    return made[0], frozenset(id(leaf) for path, leaf in leaves if path[-1] == value)
+    # A layer that this one was given may hold a random stream, which is no array of its.
+    return made[0], frozenset(id(v.get_raw_value()) for _, v in variables_of(made[0]))
+
+
+def _with_stream(build: Build) -> Build:
+    """Give each layer a random stream of its own, as its constructor does for want of one."""
+
+    def built(arrays: Sequence[Any]) -> Any:
+        layer = build(arrays)
+        layer.rngs = nnx.data(nnx.Rngs(0).carry.fork())
+        return layer
+
+    return built
 
 
 def _plain_variables() -> Any:

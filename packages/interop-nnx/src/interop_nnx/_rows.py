@@ -30,6 +30,7 @@ from . import (
     _pooling,
     _recurrent,
     _recurrent_companions,
+    _recurrent_sequence,
 )
 
 ROWS: tuple[LayerMap, ...] = (
@@ -45,6 +46,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent_companions.STATEFUL,  # the first that is chosen is taken
     *_recurrent.ROWS,
     *_recurrent_companions.WITH_CARRY,
+    *_recurrent_sequence.ROWS,
     *_event.ROWS,
     *_pooling.ROWS,
     *_padding.ROWS,
@@ -62,8 +64,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
     Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
-    Unconvertible(nnx.RNN, "it runs a cell over a sequence", "convert its cell"),
-    Unconvertible(nnx.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
     Unconvertible(nnx.SpectralNorm, "it rescales another layer's weights", _CONVERT_PARTS),
     Unconvertible(nnx.WeightNorm, "it rescales another layer's weights", _CONVERT_PARTS),
     Unconvertible(nnx.List, "a list says not how its layers are called", "use nnx.Sequential"),

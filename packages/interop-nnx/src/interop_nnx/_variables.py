@@ -136,6 +136,8 @@ def _gather(node: Any, prefix: str, layer: Any, found: dict[str, Any]) -> None:
             continue
         if kind is Kind.VARIABLE:
             found[prefix + name] = _value_of(value, name, layer)
+        elif kind is Kind.MODULE and node is layer and name in parameters(cls):
+            _gather(value, f"{prefix}{name}.", value, found)  # a layer that it was given
         elif kind is Kind.MODULE:
             refusal = _changed(value, prefix + name, layer)
             if refusal is not None:

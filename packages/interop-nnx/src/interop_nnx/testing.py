@@ -25,7 +25,9 @@ class NnxHarness(Harness):
         """Run the constructor, with random streams of its own."""
         if not isinstance(target, type):
             return with_keywords(target, options)
-        rngs = {"rngs": nnx.Rngs(0)} if "rngs" in parameters(target) else {}
+        known = parameters(target)
+        # Where a stream is not needed it would be one more array of the layer.
+        rngs = {"rngs": known["rngs"] is not True and nnx.Rngs(0)} if "rngs" in known else {}
         return target(**options, **rngs)
 
     def call(self, model: Any, call: Call) -> Outcome:

@@ -157,6 +157,7 @@ from ._prefetch import (
 )
 from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
 from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
+from ._recurrent_sequence import RNN, Bidirectional
 from ._regularization import (
     ElasticNetReg,
     GroupLassoReg,
@@ -261,7 +262,8 @@ __all__ = [
     # integration
     "exp_euler_step",
     # recurrence
-    "GRUCell", "LSTMCell", "MGUCell", "RNNCell", "URLSTMCell", "ValinaRNNCell",
+    "GRUCell", "LSTMCell", "MGUCell", "RNNCell", "URLSTMCell", "ValinaRNNCell", "RNN",
+    "Bidirectional",
     # dynamics and delays
     "Delay", "DelayAccess", "Dynamics", "InterpolationRegistry", "OutputDelayAt", "Prefetch",
     "PrefetchDelay", "PrefetchDelayAt", "StateWithDelay", "init_maybe_prefetch",

@@ -69,7 +69,7 @@ def _same_options(
 def _foreign_names(pair: Pair) -> list[str]:
     """Options of the framework's layer that say what it computes."""
     bridge, row = pair.harness.bridge, pair.row
-    left_out = set(bridge.ignored)
+    left_out = set(bridge.ignored) | {part.foreign for part in row.parts}
     for option in row.options:
         if isinstance(option, Ignored) and option.side == "foreign":
             left_out.update(option.names)

@@ -15,6 +15,7 @@ from ..bridge import Bridge
 from ..calling import Call, Outcome, one_by_one
 from ..convert import execute, plan_from, plan_to
 from ..core_side import CORE
+from ..holding import make
 from ..mapping import Config
 
 __all__ = ["Call", "Harness", "Outcome", "call_core", "one_by_one"]
@@ -57,6 +58,19 @@ class Harness:
                 from it; ``None`` where the case does not say.
         """
         raise NotImplementedError
+
+    def argument(self, target: Any, options: Config, x: Any) -> Any:
+        """Make a layer as the constructor of one that holds it takes it; a model, by default."""
+        return self.construct(target, options, x)
+
+    def make(self, target: Any, options: Config, x: Any) -> Any:
+        """Make a model of one layer, and first those that it holds."""
+        return self.construct(target, self.given(options, x), x)
+
+    def given(self, options: Config, x: Any) -> dict[str, Any]:
+        """The options of a case, with the layers among them made."""
+        made: dict[str, Any] = make(options, lambda inner, its: self.argument(inner, its, x))
+        return made
 
     def call(self, model: Any, call: Call) -> Outcome:
         """Call a model of one layer as the bridge does; without that, as the core is called."""

@@ -86,7 +86,7 @@ def refuses(harness: Harness, refusal: Refusal) -> None:
         layer = make_core(sample)
         title = CORE.title(layer)
     else:
-        layer = harness.construct(row.foreign, refused.case.options, batch_of(sample))
+        layer = harness.make(row.foreign, refused.case.options, batch_of(sample))
         node = harness.bridge.adopt(layer)
         title = harness.bridge.title(node)
         if not isinstance(row.foreign, type):  # a plain function is no model outside of a stack

@@ -20,6 +20,7 @@ from ..bridge import Bridge
 from ..convert import plan_from, plan_to
 from ..core_side import CORE
 from ..graph import assign, configuration, leaves
+from ..holding import make
 from ..layout import Layout
 from ..mapping import Case, LayerMap, Side, Unconvertible
 from ..options import CORE_IGNORED, Translation
@@ -140,10 +141,11 @@ class Pair:
 
     def _into_the_core(self) -> None:
         harness, row, case = self.harness, self.row, self.sample.case
-        self._foreign_options = dict(case.options)
+        batch = batch_of(self.sample)
+        self._foreign_options = harness.given(case.options, batch)
         if self.sample.side == "core":  # a row that is only imported: its cases, translated
             self._foreign_options = _translated(self.sample)
-        made = harness.construct(row.foreign, self._foreign_options, batch_of(self.sample))
+        made = harness.construct(row.foreign, self._foreign_options, batch)
         arrays = filled(harness.read(made), harness.stands_positive)
         self.foreign = self.build_foreign(arrays) if arrays else made
         node = harness.bridge.adopt(importable(harness, row, self.foreign))
@@ -335,7 +337,7 @@ def batch_of(sample: Sample) -> Any:
 def make_core(sample: Sample) -> Any:
     """The core layer of a case, by its constructor, with shapes in place of arrays."""
     with nn.init.abstract():
-        return sample.row.core(**sample.case.options)
+        return sample.row.core(**make(sample.case.options, lambda core, given: core(**given)))
 
 
 def _translated(sample: Sample) -> dict[str, Any]:

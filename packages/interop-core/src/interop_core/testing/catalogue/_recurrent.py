@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._row import Row
 
 _OURS = "the published cell has no such option"
+_BEYOND = "the published library runs cells over sequences by a function"
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -114,5 +115,24 @@ ROWS: tuple[Row, ...] = (
         "softplus, initial state",
         batch=2,
         steps=3,
+    ),
+    Row(
+        "RNN",
+        lambda nn: nn.RNN(nn.GRUCell(3, 4)),
+        ((2, 5, 3),),
+        differs=_BEYOND,
+    ),
+    Row(
+        "RNN",
+        lambda nn: nn.RNN(nn.LSTMCell(3, 4), reverse=True, keep_order=True, unroll=2),
+        ((2, 5, 3),),
+        "reverse, keep_order, unroll",
+        differs=_BEYOND,
+    ),
+    Row(
+        "Bidirectional",
+        lambda nn: nn.Bidirectional(nn.RNN(nn.GRUCell(3, 4)), nn.RNN(nn.MGUCell(3, 2))),
+        ((2, 5, 3),),
+        differs=_BEYOND,
     ),
 )
