@@ -1,4 +1,4 @@
-"""Rows of the companions of convolutions: with standardised kernels, or with other padding.
+"""Rows of the companions of convolutions: standardised, unshared, or with other padding.
 
 Imports `companion_rows` and the convolutions of `nn`.
 """
@@ -19,6 +19,7 @@ from .mapping import HAS, SPATIAL, Config, LayerMap, Only, Opt, Refused, case, l
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 SCALED_CONVOLUTIONS = (nn.ScaledWSConv1d, nn.ScaledWSConv2d, nn.ScaledWSConv3d)
+LOCAL_CONVOLUTIONS = (nn.ConvLocal1d, nn.ConvLocal2d, nn.ConvLocal3d)
 
 
 def _ones(rank: int) -> str:
@@ -156,3 +157,71 @@ def _row(
         cases=cases,
         **more,
     )
+
+
+def local_convolution_companions(
+    companions: Any,
+    in_size: Opt,
+    *,
+    cores: tuple[Any, ...] = LOCAL_CONVOLUTIONS,
+    chosen: Callable[[Config], bool] | None = None,
+    name: str = "kernel",
+    kernel: Callable[[int], Layout] = _same_kernel,
+    bias: Callable[[int], Layout] = _same_kernel,
+    **more: Any,
+) -> tuple[LayerMap, ...]:
+    """The rows of the convolutions with a kernel of its own at every place.
+
+    Args:
+        companions: where the companions are, each under its layer's name.
+        in_size: the framework's word for ``in_size``.
+        cores: the core layers to make rows for.
+        chosen: which configurations of the core layer these are; all, where it is left out. Those
+            that pad by repeating the ends must be among them.
+        name: what the kernel is called.
+        kernel: by the number of spatial axes, the layout of a kernel ``(*places, window, out)``.
+        bias: likewise, of a bias ``(*places, out)``.
+        **more: other attributes of `LayerMap`.
+    """
+
+    def row(core: Any) -> LayerMap:
+        rank: int = core.spatial
+        size, pairs = (5, 4, 3)[:rank], ((1, 2), (0, 1), (2, 0))[:rank]
+
+        def of(**options: Any) -> Any:
+            return case(in_size=(*size, 3), out_channels=2, **options)
+
+        zeros = nn.init.ZeroInit()
+        if chosen is not None:
+            repeated: dict[str, Any] = {
+                "padding_mode": "REPLICATE",
+                "kernel_size": (3, 2, 2)[:rank],
+            }
+            cases = [of(padding=pairs, stride=2, b_init=zeros, **repeated)]
+            if rank == 2:
+                cases += [of(rhs_dilation=2, w_mask=0.5, precision="highest", **repeated)]
+        else:
+            cases = [of(kernel_size=(3, 2, 2)[:rank], stride=2, padding="VALID", b_init=zeros)]
+        if rank == 2 and chosen is None:  # the same code for any number of axes
+            mask = np.arange(3 * 2, dtype=np.float32).reshape(3, 2) % 2
+            mask = np.repeat(mask, 3, axis=0)[:, :1]
+            cases += [
+                of(kernel_size=2, padding=pairs, rhs_dilation=2, dtype=jnp.float32, b_init=zeros),
+                of(kernel_size=3, padding=pairs, lhs_dilation=2, precision="highest"),
+                of(kernel_size=(3, 1), padding_mode="CIRCULAR", w_mask=mask),
+            ]
+        return companion(
+            core,
+            getattr(companions, core.__name__),
+            in_size,
+            Opt("b_init", "use_bias", HAS),
+            leaves=(
+                leaf("weight.weight", name, kernel(rank)),
+                leaf("weight.bias", "bias", bias(rank), when=_biased),
+            ),
+            cases=tuple(cases),
+            **({} if chosen is None else {"chosen": chosen}),
+            **more,
+        )
+
+    return tuple(map(row, cores))

@@ -14,6 +14,7 @@ from interop_core import nn
 from interop_core.companion_convolution_rows import (
     Words,
     convolution_companions,
+    local_convolution_companions,
     scaled_convolution_companions,
 )
 from interop_core.layout import Layout, axes
@@ -28,6 +29,7 @@ from interop_core.mapping import (
     Only,
     Opt,
     case,
+    iso,
     leaf,
 )
 
@@ -173,8 +175,27 @@ def _masked(row: LayerMap) -> LayerMap:
     )
 
 
+_CHANNELS_FIRST = iso(
+    lambda size: (size[-1], *size[:-1]), lambda size: (*size[1:], size[0]), "channels first"
+)
+
+
+def _bias_of_places(rank: int) -> Layout:
+    return axes(f"{spatial_axes(rank)} c -> c {spatial_axes(rank)}")
+
+
+LOCAL = local_convolution_companions(
+    companions,
+    Opt("in_size", "in_size", _CHANNELS_FIRST),
+    name="weight",
+    kernel=_kernel,
+    bias=_bias_of_places,
+    channels="first",
+)
+
 ROWS: tuple[LayerMap, ...] = (
     *(_masked(with_weight(r)) for r in convolution_companions(companions, _WORDS, _says_more)),
     *STOCK,
     *map(with_weight, scaled_convolution_companions(companions, _WORDS)),
+    *LOCAL,
 )

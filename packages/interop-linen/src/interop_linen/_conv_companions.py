@@ -25,7 +25,7 @@ def _in_size(_: Any, config: Config) -> Any:
 
 def padded_otherwise(config: Config) -> bool:
     """Whether a convolution of the core is padded as no `linen.Conv` is."""
-    if config["channel_first"]:
+    if config.get("channel_first"):
         return False
     try:
         PADDING_MODE.to(config["padding_mode"], config)

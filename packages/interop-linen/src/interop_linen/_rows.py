@@ -22,6 +22,7 @@ from . import (
     _batch_norm,
     _conv,
     _conv_companions,
+    _conv_local,
     _conv_transpose,
     _dropout,
     _embedding,
@@ -44,6 +45,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_conv_transpose.ROWS,
     *_batch_norm.ROWS,
     *_norm.ROWS,
+    *_conv_local.ROWS,
     *_dropout.ROWS,
     *_embedding.ROWS,
     *_event.ROWS,
@@ -68,11 +70,6 @@ _OPERATIONS = (
 )
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(
-        linen.ConvLocal,
-        "it has a kernel of its own at every position, where a convolution has one for all",
-        "use linen.Conv",
-    ),
     Unconvertible(
         linen.ConvLSTMCell,
         "its gates are convolutions of an image of states, where those of a core cell are products",

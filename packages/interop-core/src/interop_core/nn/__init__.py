@@ -51,6 +51,7 @@ from ._collective_mapped import (
     vmap_reset_all_states,
 )
 from ._conv import Conv1d, Conv2d, Conv3d
+from ._conv_local import ConvLocal1d, ConvLocal2d, ConvLocal3d
 from ._conv_scaled import ScaledWSConv1d, ScaledWSConv2d, ScaledWSConv3d
 from ._conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._delay import Delay
@@ -239,7 +240,8 @@ __all__ = [
     "LinearGeneral", "Einsum", "weight_standardization",
     # convolution
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
-    "ScaledWSConv1d", "ScaledWSConv2d", "ScaledWSConv3d",
+    "ScaledWSConv1d", "ScaledWSConv2d", "ScaledWSConv3d", "ConvLocal1d", "ConvLocal2d",
+    "ConvLocal3d",
     # pooling and shape
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d",

@@ -98,10 +98,7 @@ class Conv(BaseConv):
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         """Convolve a batch with a kernel of the same dtype."""
         n = self.spatial
-        padded = self._geometry()[-1]
-        if self.padding_mode != "ZEROS":
-            x = jnp.pad(x, self._around(padded), mode=_MODES[self.padding_mode])
-            padded = ((0, 0),) * n
+        x, padded = self._padded(x)
         data = self._data_axes()
         return lax.conv_general_dilated(
             x,
@@ -114,6 +111,14 @@ class Conv(BaseConv):
             feature_group_count=self.groups,
             precision=self.precision,
         )
+
+    def _padded(self, x: jax.Array) -> tuple[jax.Array, Pads]:
+        """Pad a batch with what is no zero; give the zeros that are still to be put around it."""
+        padded = self._geometry()[-1]
+        if self.padding_mode == "ZEROS":
+            return x, padded
+        x = jnp.pad(x, self._around(padded), mode=_MODES[self.padding_mode])
+        return x, ((0, 0),) * self.spatial
 
     def _around(self, padded: Pads) -> Pads:
         """Put unpadded batch and channel axes around the spatial ones."""

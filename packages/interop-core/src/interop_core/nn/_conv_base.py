@@ -76,9 +76,7 @@ class BaseConv(Module):
         self.w_mask = mask(w_mask, shape)
         weight = {"weight": parameter(w_init, shape)}
         if b_init is not None:
-            ones, channels = (1,) * n, (self.out_channels,)
-            bias_shape = (1, *channels, *ones) if self.channel_first else ones + channels
-            weight["bias"] = parameter(b_init, bias_shape)
+            weight["bias"] = parameter(b_init, self.bias_shape)
         self._add_parameters(weight)
         self.weight = param_type(weight)
 
@@ -91,6 +89,12 @@ class BaseConv(Module):
     def kernel_shape(self) -> tuple[int, ...]:
         """Shape of the kernel: ``(*kernel_size, in_channels // groups, out_channels)``."""
         return (*self.kernel_size, self.in_channels // self.groups, self.out_channels)
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        """Shape of the bias: ``out_channels`` numbers, with an axis for each of the data's."""
+        ones, channels = (1,) * self.spatial, (self.out_channels,)
+        return (1, *channels, *ones) if self.channel_first else ones + channels
 
     def _check_padding(self) -> None:
         """Refuse paddings that have no meaning together with the other arguments."""

@@ -17,6 +17,7 @@ from ._convolution import (
     ScaledWSConv3d,
 )
 from ._dropout import (
+from ._convolution_local import ConvLocal1d, ConvLocal2d, ConvLocal3d
     AlphaDropout,
     Dropout1d,
     Dropout2d,
@@ -57,6 +58,9 @@ __all__ = [
     "FeatureAlphaDropout",
     "FixedNumConn",
     "GRUCell",
+    "ConvLocal1d",
+    "ConvLocal2d",
+    "ConvLocal3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",

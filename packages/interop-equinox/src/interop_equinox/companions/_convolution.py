@@ -18,6 +18,47 @@ Pads = tuple[tuple[int, int], ...]
 _MODES = {"ZEROS": "constant", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
 
 
+def per_axis(entry: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """An entry for each spatial axis."""
+    return (entry,) * axes if isinstance(entry, int) else tuple(entry)
+
+
+def pads_of(padding: str | Sequence[Sequence[int]]) -> str | Pads:
+    """A padding by name, or one pair for each spatial axis."""
+    if isinstance(padding, str):
+        return padding
+    return tuple((before, after) for before, after in padding)
+
+
+def mode_of(padding_mode: str) -> str:
+    """A padding mode.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if padding_mode not in _MODES:
+        raise ValueError(f"padding_mode must be one of {tuple(_MODES)}, got {padding_mode!r}.")
+    return padding_mode
+
+
+def windows(layer: Any, x: Any) -> tuple[Any, dict[str, Any]]:
+    """Pad one example with what is no zero; say how the window of a layer moves over it."""
+    padding: Any = layer.padding
+    if layer.padding_mode != "ZEROS":
+        if isinstance(padding, str):
+            sizes = zip(layer.kernel_size, layer.rhs_dilation, strict=True)
+            lengths = [(size - 1) * step + 1 for size, step in sizes]
+            padding = lax.padtype_to_pads(x.shape[1:], lengths, layer.stride, padding)
+        x = jnp.pad(x, ((0, 0), *padding), mode=_MODES[layer.padding_mode])
+        padding = ((0, 0),) * layer.axes
+    return x, {
+        "window_strides": layer.stride,
+        "padding": padding,
+        "lhs_dilation": layer.lhs_dilation,
+        "rhs_dilation": layer.rhs_dilation,
+    }
+
+
 class _Conv(eqx.Module):
     """A convolution over a number of spatial axes, channels first."""
 
@@ -56,25 +97,19 @@ class _Conv(eqx.Module):
         *,
         key: Any,
     ) -> None:
-        if padding_mode not in _MODES:
-            raise ValueError(f"padding_mode must be one of {tuple(_MODES)}, got {padding_mode!r}.")
+        n = self.axes
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride = self._each(kernel_size), self._each(stride)
-        if not isinstance(padding, str):
-            padding = tuple((before, after) for before, after in padding)
-        self.padding = padding
-        self.lhs_dilation, self.rhs_dilation = self._each(lhs_dilation), self._each(rhs_dilation)
-        self.groups, self.w_mask, self.padding_mode = groups, constant(w_mask), padding_mode
+        self.kernel_size, self.stride = per_axis(kernel_size, n), per_axis(stride, n)
+        self.padding, self.padding_mode = pads_of(padding), mode_of(padding_mode)
+        self.lhs_dilation, self.rhs_dilation = per_axis(lhs_dilation, n), per_axis(rhs_dilation, n)
+        self.groups, self.w_mask = groups, constant(w_mask)
         self.use_bias, self.dtype, self.precision = use_bias, dtype, precision
         keys = jax.random.split(key)
         inputs = math.prod(self.kernel_size) * in_channels // groups
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = drawn(keys[0], shape, inputs)
-        ones = (1,) * self.axes
+        ones = (1,) * n
         self.bias = drawn(keys[1], (out_channels, *ones), inputs) if use_bias else None
-
-    def _each(self, entry: int | Sequence[int]) -> tuple[int, ...]:
-        return (entry,) * self.axes if isinstance(entry, int) else tuple(entry)
 
     def _weight(self) -> Any:
         return self.weight
@@ -105,23 +140,13 @@ class _Conv(eqx.Module):
         elif bias is not None:
             bias = bias.astype(dtype)
         x, weight = x.astype(dtype), weight.astype(dtype)
-        padding: Any = self.padding
-        if self.padding_mode != "ZEROS":
-            if isinstance(padding, str):
-                sizes = zip(self.kernel_size, self.rhs_dilation, strict=True)
-                windows = [(size - 1) * step + 1 for size, step in sizes]
-                padding = lax.padtype_to_pads(x.shape[1:], windows, self.stride, padding)
-            x = jnp.pad(x, ((0, 0), *padding), mode=_MODES[self.padding_mode])
-            padding = ((0, 0),) * n
+        padded, moves = windows(self, x)
         y = lax.conv_general_dilated(
-            x[None],
+            padded[None],
             weight,
-            window_strides=self.stride,
-            padding=padding,
-            lhs_dilation=self.lhs_dilation,
-            rhs_dilation=self.rhs_dilation,
             feature_group_count=self.groups,
             precision=self.precision,
+            **moves,
         )[0]
         return y if bias is None else y + bias
 

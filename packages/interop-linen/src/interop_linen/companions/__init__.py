@@ -19,6 +19,7 @@ from ._convolution import (
     ScaledWSConv2d,
     ScaledWSConv3d,
 )
+from ._convolution_local import ConvLocal1d, ConvLocal2d, ConvLocal3d
 from ._dropout import (
     AlphaDropout,
     Dropout1d,
@@ -102,6 +103,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLocal1d",
+    "ConvLocal2d",
+    "ConvLocal3d",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",

@@ -25,6 +25,45 @@ Sizes = int | Sequence[int]
 _MODES = {"ZEROS": "constant", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
 
 
+def per_axis(entry: Sizes, axes: int) -> tuple[int, ...]:
+    """An entry for each spatial axis."""
+    return (entry,) * axes if isinstance(entry, int) else tuple(entry)
+
+
+def windows(layer: Any, x: Any) -> tuple[Any, dict[str, Any]]:
+    """Pad a batch with what is no zero; say how the window of a layer moves over it.
+
+    Raises:
+        ValueError: if there is no padding mode of the layer's name.
+    """
+    if layer.padding_mode not in _MODES:
+        raise ValueError(
+            f"padding_mode must be one of {tuple(_MODES)}, got {layer.padding_mode!r}."
+        )
+    n: int = layer.axes
+    stride, dilation = per_axis(layer.stride, n), per_axis(layer.rhs_dilation, n)
+    padding: Any = layer.padding
+    if isinstance(padding, int):
+        padding = ((padding, padding),) * n
+    elif not isinstance(padding, str):
+        padding = tuple(map(tuple, padding))
+    if layer.padding_mode != "ZEROS":
+        if isinstance(padding, str):
+            size = per_axis(layer.kernel_size, n)
+            window = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
+            padding = lax.padtype_to_pads(x.shape[1:-1], window, stride, padding)
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)), mode=_MODES[layer.padding_mode])
+        padding = ((0, 0),) * n
+    data = (0, n + 1, *range(1, n + 1))
+    return x, {
+        "window_strides": stride,
+        "padding": padding,
+        "lhs_dilation": per_axis(layer.lhs_dilation, n),
+        "rhs_dilation": dilation,
+        "dimension_numbers": lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data),
+    }
+
+
 class _Conv(linen.Module):
     """A convolution over a number of spatial axes, channels last."""
 
@@ -47,10 +86,6 @@ class _Conv(linen.Module):
     bias_init: Any = ZEROS
 
     @linen.nowrap
-    def _each(self, entry: Sizes) -> tuple[int, ...]:
-        return (entry,) * self.axes if isinstance(entry, int) else tuple(entry)
-
-    @linen.nowrap
     def _kernel(self, shape: tuple[int, ...]) -> Any:
         return self.param("kernel", self.kernel_init, shape, self.param_dtype)
 
@@ -67,11 +102,7 @@ class _Conv(linen.Module):
                 f"{type(self).__name__} takes {n} axes and channels behind them, got shape "
                 f"{x.shape}."
             )
-        if self.padding_mode not in _MODES:
-            raise ValueError(
-                f"padding_mode must be one of {tuple(_MODES)}, got {self.padding_mode!r}."
-            )
-        size = self._each(self.kernel_size)
+        size = per_axis(self.kernel_size, n)
         kernel = self._kernel((*size, x.shape[-1] // self.groups, self.out_channels))
         kernel = kernel if self.w_mask is None else kernel * self.w_mask
         bias = None
@@ -83,37 +114,16 @@ class _Conv(linen.Module):
         elif bias is not None:
             bias = bias.astype(dtype)
         leading, example = x.shape[: -n - 1], x.shape[-n - 1 :]
-        batch = x.reshape(math.prod(leading), *example).astype(dtype)
-        y = self._convolve(batch, kernel.astype(dtype), size)
-        y = y if bias is None else y + bias
-        return y.reshape(*leading, *y.shape[1:])
-
-    @linen.nowrap
-    def _convolve(self, x: Any, kernel: Any, size: tuple[int, ...]) -> Any:
-        n, stride, dilation = self.axes, self._each(self.stride), self._each(self.rhs_dilation)
-        padding: Any = self.padding
-        if isinstance(padding, int):
-            padding = ((padding, padding),) * n
-        elif not isinstance(padding, str):
-            padding = tuple(map(tuple, padding))
-        if self.padding_mode != "ZEROS":
-            if isinstance(padding, str):
-                window = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
-                padding = lax.padtype_to_pads(x.shape[1:-1], window, stride, padding)
-            x = jnp.pad(x, ((0, 0), *padding, (0, 0)), mode=_MODES[self.padding_mode])
-            padding = ((0, 0),) * n
-        data = (0, n + 1, *range(1, n + 1))
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=stride,
-            padding=padding,
-            lhs_dilation=self._each(self.lhs_dilation),
-            rhs_dilation=dilation,
-            dimension_numbers=lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data),
+        batch, moves = windows(self, x.reshape(math.prod(leading), *example).astype(dtype))
+        y = lax.conv_general_dilated(
+            batch,
+            kernel.astype(dtype),
             feature_group_count=self.groups,
             precision=self.precision,
+            **moves,
         )
+        y = y if bias is None else y + bias
+        return y.reshape(*leading, *y.shape[1:])
 
 
 class _ScaledWSConv(_Conv):

@@ -26,6 +26,7 @@ from ._convolution import (
     ScaledWSConv2d,
     ScaledWSConv3d,
 )
+from ._convolution_local import ConvLocal1d, ConvLocal2d, ConvLocal3d
 from ._dropout import (
     AlphaDropout,
     Dropout1d,
@@ -114,6 +115,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLocal1d",
+    "ConvLocal2d",
+    "ConvLocal3d",
     "Drawing",
     "Dropout1d",
     "Dropout2d",

@@ -16,6 +16,50 @@ Pads = tuple[tuple[int, int], ...]
 _MODES = {"ZEROS": "constant", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
 
 
+def per_axis(entry: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """An entry for each spatial axis."""
+    return (entry,) * axes if isinstance(entry, int) else tuple(entry)
+
+
+def pads_of(padding: str | Sequence[Sequence[int]]) -> str | Pads:
+    """A padding by name, or one pair for each spatial axis."""
+    if isinstance(padding, str):
+        return padding
+    return tuple((before, after) for before, after in padding)
+
+
+def mode_of(padding_mode: str) -> str:
+    """A padding mode.
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
+    if padding_mode not in _MODES:
+        raise ValueError(f"padding_mode must be one of {tuple(_MODES)}, got {padding_mode!r}.")
+    return padding_mode
+
+
+def windows(layer: Any, x: Any) -> tuple[Any, dict[str, Any]]:
+    """Pad a batch with what is no zero; say how the window of a layer moves over it."""
+    n: int = layer.axes
+    padding: Any = layer.padding
+    if layer.padding_mode != "ZEROS":
+        if isinstance(padding, str):
+            sizes = zip(layer.kernel_size, layer.rhs_dilation, strict=True)
+            lengths = [(size - 1) * step + 1 for size, step in sizes]
+            padding = lax.padtype_to_pads(x.shape[1:-1], lengths, layer.stride, padding)
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)), mode=_MODES[layer.padding_mode])
+        padding = ((0, 0),) * n
+    data = (0, n + 1, *range(1, n + 1))
+    return x, {
+        "window_strides": layer.stride,
+        "padding": padding,
+        "lhs_dilation": layer.lhs_dilation,
+        "rhs_dilation": layer.rhs_dilation,
+        "dimension_numbers": lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data),
+    }
+
+
 class _Conv(nnx.Module):
     """A convolution over a number of spatial axes, channels last."""
 
@@ -42,20 +86,16 @@ class _Conv(nnx.Module):
         bias_init: Any = ZEROS,
         rngs: nnx.Rngs,
     ) -> None:
-        if padding_mode not in _MODES:
-            raise ValueError(f"padding_mode must be one of {tuple(_MODES)}, got {padding_mode!r}.")
+        n = self.axes
         self.in_features, self.out_channels = in_features, out_channels
-        self.kernel_size, self.stride = self._each(kernel_size), self._each(stride)
-        self.padding = padding if isinstance(padding, str) else tuple(map(tuple, padding))
-        self.lhs_dilation, self.rhs_dilation = self._each(lhs_dilation), self._each(rhs_dilation)
-        self.groups, self.w_mask, self.padding_mode = groups, w_mask, padding_mode
+        self.kernel_size, self.stride = per_axis(kernel_size, n), per_axis(stride, n)
+        self.padding, self.padding_mode = pads_of(padding), mode_of(padding_mode)
+        self.lhs_dilation, self.rhs_dilation = per_axis(lhs_dilation, n), per_axis(rhs_dilation, n)
+        self.groups, self.w_mask = groups, w_mask
         self.use_bias, self.dtype, self.precision = use_bias, dtype, precision
         shape = (*self.kernel_size, in_features // groups, out_channels)
         self.kernel = parameter(kernel_init, rngs, shape, param_dtype)
         self.bias = parameter(bias_init, rngs, shape[-1:], param_dtype) if use_bias else None
-
-    def _each(self, entry: int | Sequence[int]) -> tuple[int, ...]:
-        return (entry,) * self.axes if isinstance(entry, int) else tuple(entry)
 
     def _kernel(self) -> Any:
         return value(self.kernel)
@@ -81,34 +121,16 @@ class _Conv(nnx.Module):
             dtype = jnp.promote_types(x.dtype, kernel.dtype)
         x, kernel = x.astype(dtype), kernel.astype(dtype)
         leading, example = x.shape[: -n - 1], x.shape[-n - 1 :]
-        y = self._convolve(x.reshape(math.prod(leading), *example), kernel)
-        y = y if bias is None else y + bias
-        return y.reshape(*leading, *y.shape[1:])
-
-    def _convolve(self, x: Any, kernel: Any) -> Any:
-        n = self.axes
-        padding: Any = self.padding
-        if self.padding_mode != "ZEROS":
-            if isinstance(padding, str):
-                window = [
-                    (k - 1) * d + 1
-                    for k, d in zip(self.kernel_size, self.rhs_dilation, strict=True)
-                ]
-                padding = lax.padtype_to_pads(x.shape[1:-1], window, self.stride, padding)
-            x = jnp.pad(x, ((0, 0), *padding, (0, 0)), mode=_MODES[self.padding_mode])
-            padding = ((0, 0),) * n
-        data = (0, n + 1, *range(1, n + 1))
-        return lax.conv_general_dilated(
-            x,
+        padded, moves = windows(self, x.reshape(math.prod(leading), *example))
+        y = lax.conv_general_dilated(
+            padded,
             kernel,
-            window_strides=self.stride,
-            padding=padding,
-            lhs_dilation=self.lhs_dilation,
-            rhs_dilation=self.rhs_dilation,
-            dimension_numbers=lax.ConvDimensionNumbers(data, (n + 1, n, *range(n)), data),
             feature_group_count=self.groups,
             precision=self.precision,
+            **moves,
         )
+        y = y if bias is None else y + bias
+        return y.reshape(*leading, *y.shape[1:])
 
 
 class _ScaledWSConv(_Conv):

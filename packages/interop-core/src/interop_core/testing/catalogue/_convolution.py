@@ -112,4 +112,26 @@ TRANSPOSED: tuple[Row, ...] = (
     ),
 )
 
-ROWS: tuple[Row, ...] = CONVOLUTIONS + STANDARDISED + TRANSPOSED
+_UNSHARED = "the published library has no such layer"
+
+UNSHARED: tuple[Row, ...] = (
+    Row("ConvLocal1d", lambda nn: nn.ConvLocal1d((6, 2), 3, 3), ((2, 6, 2),), differs=_UNSHARED),
+    Row("ConvLocal2d", lambda nn: nn.ConvLocal2d(IMAGE, 4, 3), (IMAGES,), differs=_UNSHARED),
+    Row(
+        "ConvLocal2d",
+        lambda nn: nn.ConvLocal2d(
+            IMAGE, 4, (3, 2), (2, 1), "VALID", b_init=nn.init.Constant(0.5), w_mask=MASK
+        ),
+        (IMAGES,),
+        "valid, stride, bias, mask",
+        differs=_UNSHARED,
+    ),
+    Row(
+        "ConvLocal3d",
+        lambda nn: nn.ConvLocal3d((2, 3, 2, 2), 2, 2),
+        ((2, 2, 3, 2, 2),),
+        differs=_UNSHARED,
+    ),
+)
+
+ROWS: tuple[Row, ...] = CONVOLUTIONS + STANDARDISED + TRANSPOSED + UNSHARED
