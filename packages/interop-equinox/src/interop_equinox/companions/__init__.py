@@ -16,8 +16,8 @@ from ._convolution import (
     ScaledWSConv2d,
     ScaledWSConv3d,
 )
-from ._dropout import (
 from ._convolution_local import ConvLocal1d, ConvLocal2d, ConvLocal3d
+from ._dropout import (
     AlphaDropout,
     Dropout1d,
     Dropout2d,
@@ -48,6 +48,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLocal1d",
+    "ConvLocal2d",
+    "ConvLocal3d",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
@@ -58,9 +61,6 @@ __all__ = [
     "FeatureAlphaDropout",
     "FixedNumConn",
     "GRUCell",
-    "ConvLocal1d",
-    "ConvLocal2d",
-    "ConvLocal3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
