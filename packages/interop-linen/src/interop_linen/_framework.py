@@ -35,7 +35,7 @@ from interop_core.options import parameters
 
 from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
-from ._tree import LinenNode, assemble, grow, leaves, plain
+from ._tree import LinenNode, assemble, grow, key_of, leaves, plain
 
 IGNORED = frozenset(
     {
@@ -161,9 +161,40 @@ class Linen(Calling):
             for name, array in found.items()
             if isinstance(array, meta.AxisMetadata)
         ]
-        if boxed:
-            raise Refusal(f"the variables hold boxes: {', '.join(boxed)}", UNBOX, VariablesError)
-        return found
+        if strange:
+            raise Refusal(f"the variables hold boxes: {', '.join(strange)}", UNBOX, VariablesError)
+        return unboxed(found, boxed)
+
+    def put_names(self, node: LinenNode, names: Mapping[str, AxisNames]) -> LinenNode:
+        """Put arrays into boxes that name their axes."""
+        for name, given in names.items():
+            *above, last = _path(name)
+            tree = node.variables
+            for key in above:
+                tree = tree[key]
+            tree[last] = box(tree[last], given)
+        return node
+
+    def inside(self, node: LinenNode, name: str) -> LinenNode:
+        """A module that another is given under a field's name, with its own variables."""
+        module = getattr(node.module, name)
+        key = key_of(module, name)
+        below = {
+            collection: tree[key]
+            for collection, tree in node.variables.items()
+            if isinstance(tree, dict) and key in tree
+        }
+        return LinenNode(module, below, (*node.place, key))
+
+    def inside_name(self, node: LinenNode | None, part: str, array: str) -> str:
+        """``"batch_stats:cell.mean"``: what the module around it calls an array of a part."""
+        key = part if node is None else key_of(getattr(node.module, part), part)
+        collection, colon, rest = array.partition(":")
+        return f"{collection}:{key}.{rest}" if colon else f"{key}.{array}"
+
+    def as_argument(self, node: LinenNode) -> Any:
+        """The module: its variables stand beside the one that holds it."""
+        return node.module
 
     def array_title(self, node: LinenNode, name: str) -> str:
         """``params/layers_0/kernel``: where the array stands in the tree of variables."""

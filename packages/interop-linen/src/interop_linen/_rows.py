@@ -32,6 +32,7 @@ from . import (
     _norm,
     _pooling,
     _recurrent,
+    _recurrent_sequence,
     companions,
 )
 
@@ -51,6 +52,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_event.ROWS,
     *_attention.ROWS,
     *_recurrent.ROWS,
+    *_recurrent_sequence.ROWS,
     *activation_rows(),
     *_activation.ROWS,
     *_pooling.ROWS,
@@ -75,13 +77,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         "its gates are convolutions of an image of states, where those of a core cell are products",
         "use linen.LSTMCell on each position",
     ),
-    Unconvertible(
-        linen.Einsum,
-        "its axes are those of a formula, where a core layer multiplies along the last one",
-        "use linen.Dense where the kernel has two axes",
-    ),
-    Unconvertible(linen.RNN, "it runs a cell over a sequence", "convert its cell"),
-    Unconvertible(linen.Bidirectional, "it runs two cells over a sequence", "convert its cells"),
     *(
         Unconvertible(getattr(linen, name), _OPERATION, "convert the layer without it")
         for name in _OPERATIONS

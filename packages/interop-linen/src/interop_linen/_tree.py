@@ -98,7 +98,7 @@ def _grow(node: LinenNode, known: dict[Any, LinenNode]) -> None:
             continue
         child = known.get(_identity(element))
         if child is None:
-            key = _key(element, index)
+            key = key_of(element, f"layers_{index}")
             below = {
                 collection: tree[key]
                 for collection, tree in node.variables.items()
@@ -117,10 +117,16 @@ def _grow(node: LinenNode, known: dict[Any, LinenNode]) -> None:
         _grow(child, known)
 
 
-def _key(element: Any, index: int) -> str:
-    # A process-wide switch of flax lets the elements' own names stand.
-    own: str | None = element.name if config.flax_preserve_adopted_names else None
-    return own or f"layers_{index}"
+def key_of(module: Any, adopted: str) -> str:
+    """The key of a module's variables below the module that it was given to.
+
+    Args:
+        module: the module.
+        adopted: what the other calls it.
+    """
+    # A process-wide switch of flax lets the modules' own names stand.
+    own: str | None = module.name if config.flax_preserve_adopted_names else None
+    return own or adopted
 
 
 def _strays(tree: Any, taken: Mapping[str, Any], prefix: str) -> Iterator[str]:

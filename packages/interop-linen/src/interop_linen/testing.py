@@ -50,6 +50,10 @@ class LinenHarness(Harness):
             variables.pop(collection, None)
         return module, variables
 
+    def argument(self, target: Any, options: Config, x: Any) -> Any:
+        """The module alone: the one that holds it has its variables."""
+        return target(**options)
+
     def call(self, model: Any, call: Call) -> Outcome:
         """Apply the module in the mode asked for; a cell takes its carry: ``h`` or ``(c, h)``."""
         module, variables = model
