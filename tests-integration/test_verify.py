@@ -86,7 +86,9 @@ def test_a_right_conversion_passes_and_shares_nothing(framework: str) -> None:
     assert not buffers(converted) & buffers(returned)
     assert returned.layers[-1].layers[0] is returned.layers[-1].layers[2]
     x = np.random.default_rng(0).normal(size=(2, *IMAGE)).astype(np.float32)
-    assert compare(converted, returned, x)
+    found = compare(converted, returned, x)
+    gradients = "gradients by 1 input and 9 parameters"
+    assert found.compared == ("output", gradients, "2 training steps of 1 layer")
 
 
 class Shift(nn.Module):
@@ -164,9 +166,42 @@ def test_running_statistics_that_move_otherwise_are_seen() -> None:
     with registrations():
         mapping = LayerMapping(nn.BatchNorm0d, "nnx", nnx.BatchNorm, lambda *_: layer, faster)
         register_layer_mapping(mapping)
+        model = nn.Sequential(nn.Linear(3, 3), layer)
         with pytest.raises(VerificationError, match="training step") as caught:
-            to_nnx(nn.Sequential(nn.Linear(3, 3), layer), verify=True)
+            to_nnx(model, verify=True)
+        converted = to_nnx(model)
     assert caught.value.path == ("layers", 1)
+    found = compare(model, converted, np.random.default_rng(0).normal(size=(4, 3)))
+    assert (found.what, found.path) == ("output after 2 training steps", ("layers", 1))
+
+
+class OwnNnx(nnx.Module):
+    """A model of somebody's own, with a mode, statistics and perhaps dropout."""
+
+    def __init__(self, momentum: float, rate: float) -> None:
+        rngs = nnx.Rngs(0)
+        self.norm = nnx.BatchNorm(3, momentum=momentum, use_running_average=True, rngs=rngs)
+        self.linear = nnx.Linear(3, 2, rngs=rngs)
+        self.dropout = nnx.Dropout(rate, rngs=rngs)
+
+    def __call__(self, x: Any) -> Any:
+        return self.dropout(jnp.tanh(self.linear(self.norm(x))))
+
+
+@pytest.mark.parametrize(
+    "momentum, rate, agrees", [(0.9, 0.0, True), (0.5, 0.0, False), (0.5, 0.5, True)]
+)
+def test_models_of_ones_own_take_training_steps(momentum: float, rate: float, agrees: bool) -> None:
+    model, other = OwnNnx(0.9, rate), OwnNnx(momentum, rate)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    found = compare(model, other, x)
+    assert found.agree == agrees
+    steps = ("2 training steps of 1 layer",) if not rate else ()  # dropout draws, and nothing is compared
+    expected = ("output", "gradients by 1 input and 4 parameters", *steps)
+    assert found.compared == (expected if agrees else ())
+    core = nn.Sequential(nn.BatchNorm0d(3, momentum=0.9), from_nnx(model.linear), nn.Tanh())
+    across = compare(core, other, x)
+    assert across.agree == agrees
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

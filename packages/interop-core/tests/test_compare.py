@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,8 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from interop_core import api, compare, nn, random
+from interop_core import api, compare, environ, nn, random
 from interop_core.errors import MissingShapeError, NotAModelError, VerificationError
+from interop_core.testing import quick_compilation
+
+
+@pytest.fixture(autouse=True)
+def quickly() -> Iterator[None]:
+    """Compiled once and run once: compiling is what takes the time."""
+    with quick_compilation():
+        yield
 
 
 @pytest.fixture
@@ -106,3 +115,64 @@ def test_inputs_have_to_fit_and_models_have_to_be_models() -> None:
         compare(nn.ReLU(), nn.ReLU())
     with pytest.raises(NotAModelError):
         compare(nn.Linear(3, 2), object(), np.ones((2, 3), np.float32))
+
+
+class Stopped(nn.Linear):
+    """Computes what a linear layer computes, and does not learn."""
+
+    def update(self, x: Any) -> Any:
+        held = jax.lax.stop_gradient(self.weight.value)
+        return x @ held["weight"] + held["bias"]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_gradients_by_parameters_count_where_both_models_have_them(alone: bool) -> None:
+    class Own(nn.Module):
+        """Holds a layer, and is no stack."""
+
+        def __init__(self, layer: nn.Module) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def update(self, x: Any) -> Any:
+            return self.layer(x)
+
+    def model(last: nn.Module) -> nn.Module:
+        stack = nn.Sequential(nn.Linear(3, 4, w_init=nn.init.Constant(0.5)), nn.Tanh(), last)
+        return Own(stack) if alone else stack
+
+    ones = {"w_init": nn.init.Constant(1.0), "b_init": nn.init.Constant(1.0)}
+    x = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    same = compare(model(nn.Linear(4, 2, **ones)), model(nn.Linear(4, 2, **ones)), x)
+    assert same.compared == ("output", "gradients by 1 input and 4 parameters")
+    found = compare(model(nn.Linear(4, 2, **ones)), model(Stopped(4, 2, **ones)), x)
+    assert not found
+    assert found.what.startswith("gradient by ")
+    assert found.what.endswith("weight.bias")
+    assert found.path == (() if alone else ("layers", 2))
+
+
+class Doubling(nn.BatchNorm0d):
+    """Remembers other statistics in training than it should."""
+
+    def update(self, x: Any) -> Any:
+        y = super().update(x)
+        if environ.get("fit"):
+            self.running_mean.value = self.running_mean.value * 2 + 1
+        return y
+
+
+@pytest.mark.parametrize("around", [(), (nn.Dropout(0.5),)], ids=["plain", "with dropout"])
+def test_training_steps_of_layers_with_running_statistics(around: tuple[Any, ...]) -> None:
+    def stack(layer: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.ReLU(), *around, layer)
+
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    same = compare(stack(nn.BatchNorm0d(3)), stack(nn.BatchNorm0d(3)), x)
+    assert same.compared[2:] == ("2 training steps of 1 layer",)
+    found = compare(stack(nn.BatchNorm0d(3)), stack(Doubling(3)), x)
+    assert (found.agree, found.what) == (False, "output after 2 training steps")
+    assert found.path == ("layers", 1 + len(around))
+    whole = compare(stack(nn.BatchNorm0d(3)), nn.Sequential(*stack(Doubling(3)), nn.Identity()), x)
+    assert whole.path is None
+    assert whole.agree == bool(around)  # what dropout draws cannot be compared

@@ -1,32 +1,28 @@
 """Comparing two models that somebody has, of whatever frameworks.
 
-Imports `api`, `agreement` and `walking`; no framework.
+Imports `api`, `agreement`, `model_side` and `trial`; no framework.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import nn, random
+from . import random
 from .agreement import Difference, difference, magnitude, relative_tolerance
-from .api import bridge_of, core_model
-from .bridge import Framework
-from .calling import Call
-from .convert import example_shape, plan_from, running
-from .core_side import CORE
+from .api import core_model
+from .calling import Call, Outcome
 from .drawing import BATCH
 from .errors import InteropError, MissingShapeError, Path, Problem, VerificationError, format_path
-from .plan import Plan
+from .model_side import Channels, ModelSide, Step
 from .program import run_as_program
-from .walking import layers_of, passages
-
-Channels = Literal["native", "last"]
+from .trial import GRADIENTS, STEPS, Runs, draws_numbers, elsewhere, random_sum, training_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +31,15 @@ class Comparison:
 
     Attributes:
         agree: whether rounding explains every difference.
-        what: what was compared last: ``"output"`` or ``"gradient by input 0"``.
+        what: what differs, or ``"output"`` where nothing does: ``"gradient by input 0"``,
+            ``"gradient by weight.bias"``, ``"output of training step 1"``, ``"output after 2
+            training steps"``.
         difference: the largest difference there; infinite for other shapes.
         tolerance: the difference that rounding explains.
-        path: the first layer of the first model whose output differs, where both models are
-            stacks of equally many layers; else ``None``.
+        path: the first layer of the first model that differs so, where both models are stacks of
+            equally many layers; else ``None``.
         layers: how many layers were compared one by one; 0 where that was not possible.
+        compared: what was compared and agrees, in words.
     """
 
     agree: bool
@@ -49,6 +48,7 @@ class Comparison:
     tolerance: float
     path: Path | None = None
     layers: int = 0
+    compared: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.agree
@@ -57,7 +57,7 @@ class Comparison:
         how = f"largest difference {self.difference:.2g} of the {self.what}"
         how += f", where rounding explains {self.tolerance:.2g}"
         if self.agree:
-            return f"the models agree: {how}"
+            return f"the models agree: {how}; compared: {', '.join(self.compared)}"
         place = f", from {format_path(self.path)} on" if self.path is not None else ""
         return f"the models differ{place}: {how}"
 
@@ -72,8 +72,15 @@ def compare(
 ) -> Comparison:
     """Run two models on the same inputs and say whether they compute the same.
 
-    Both run in evaluation mode and stay as they are; no random stream is advanced. Compared are
-    the outputs, and the gradients of a random sum of them by every floating-point input.
+    Both stay as they are, and no random stream is advanced. Compared are
+
+    * the outputs in evaluation mode;
+    * the gradients of a random sum of them by every floating-point input, and by each parameter
+      that stands in the same place of both models with the same numbers;
+    * training steps, what they give and what evaluation gives after them: of the layers with
+      running statistics where both models are stacks of equally many layers, else of the whole
+      models. Where training draws random numbers each framework draws its own, and there is
+      nothing to compare.
 
     Args:
         a: a model of the core, of the published package or of an installed framework; for Linen
@@ -104,13 +111,15 @@ def compare(
         (True, False)
         >>> compare(nn.Sequential(layer, nn.ReLU()), nn.Sequential(other, nn.ReLU())).path
         ('layers', 0)
+        >>> compare(layer, layer).compared
+        ('output', 'gradients by 1 input and 2 parameters')
     """
-    first, second = _Side(core_model(a), channels), _Side(core_model(b), channels)
+    first, second = ModelSide(core_model(a), channels), ModelSide(core_model(b), channels)
     given = tuple(map(jnp.asarray, inputs)) or (_drawn(first, second),)
     for side in (first, second):
         side.look_at(given[0])
     with random.seed_context(0), jax.default_matmul_precision("highest"):
-        found = _compared(first, second, given, tolerance)
+        found = _Trial(first, second, given, tolerance).run()
     if check and not found:
         problem = Problem(found.path or (), first.title, VerificationError, str(found))
         raise VerificationError(
@@ -122,143 +131,196 @@ def compare(
     return found
 
 
-def _compared(a: _Side, b: _Side, inputs: tuple[Any, ...], given: float | None) -> Comparison:
-    here, there = (run_as_program(side.run, side.arrays, inputs) for side in (a, b))
-    types = [leaf.dtype for leaf in jax.tree.leaves((a.arrays, b.arrays, inputs, here[0]))]
-    depth = max(len(jax.tree.leaves(side.arrays)) for side in (a, b))
-    relative = relative_tolerance(types, depth) if given is None else given
-    apart = difference(there[0], here[0], relative)
-    if not apart.agrees:
-        path, count = _first_apart(a, b, inputs, relative)
-        return Comparison(False, "output", apart.largest, apart.allowed, path, count)
-    for index, (slope, other) in enumerate(zip(here[1], there[1], strict=True)):
-        steep = difference(other, slope, 4 * relative, magnitude(here[1]))
-        if not steep.agrees:
-            what = f"gradient by input {index}"
-            return Comparison(False, what, steep.largest, steep.allowed)
-    return Comparison(True, "output", apart.largest, apart.allowed)
+class _Trial:
+    """One comparison; see `compare`."""
 
+    def __init__(
+        self, a: ModelSide, b: ModelSide, inputs: tuple[Any, ...], given: float | None
+    ) -> None:
+        self.a, self.b, self.inputs, self._given = a, b, inputs, given
+        self.in_step = len(inputs) == 1 and a.count is not None and a.count == b.count
+        self.relative = 0.0 if given is None else given
+        self.compared: list[str] = []
 
-def _first_apart(
-    a: _Side, b: _Side, inputs: tuple[Any, ...], relative: float
-) -> tuple[Path | None, int]:
-    """The first layer whose output differs, and how many were looked at."""
-    if len(inputs) > 1 or a.count is None or a.count != b.count:
-        return None, 0
-    passed = zip(a.outputs(inputs[0]), b.outputs(inputs[0]), strict=True)
-    for index, ((path, ours), (_, theirs)) in enumerate(passed):
-        if not difference(theirs, ours, relative).agrees:
-            return path, index + 1
-    return None, a.count
+    def run(self) -> Comparison:
+        """Compare what there is to compare, until something differs."""
+        here, there = self._slopes(self.inputs)
+        if self._given is None:
+            held = jax.tree.leaves((self.a.arrays, self.b.arrays, self.inputs, here[0]))
+            depth = max(len(jax.tree.leaves(side.arrays)) for side in (self.a, self.b))
+            self.relative = relative_tolerance([leaf.dtype for leaf in held], depth)
+        apart = difference(there[0], here[0], self.relative)
+        if not apart.agrees:
+            return self._differs("output", apart, self._has_other_output)
+        self.compared.append("output")
+        for part in (partial(self._gradients, here, there), self._training):
+            found = part()
+            if found is not None:
+                return found
+        layers = (self.a.count or 0) if self.in_step else 0
+        compared = tuple(self.compared)
+        return Comparison(True, "output", apart.largest, apart.allowed, None, layers, compared)
 
+    def _differs(
+        self,
+        what: str,
+        apart: Difference,
+        is_other: Callable[[Step, Step], bool],
+        path: Path | None = None,
+    ) -> Comparison:
+        """The result, with the path of the first layer that differs by itself."""
+        count = 0
+        if self.in_step:
+            x = self.inputs[0]
+            for ours, theirs in zip(self.a.steps(x), self.b.steps(x), strict=True):
+                count += 1
+                if is_other(ours, theirs):
+                    path = ours.path
+                    break
+        return Comparison(False, what, apart.largest, apart.allowed, path, count)
 
-class _Side:
-    """One of the two models.
+    def _has_other_output(self, ours: Step, theirs: Step) -> bool:
+        return not difference(theirs.y, ours.y, self.relative).agrees
 
-    Attributes:
-        title: its name for people.
-        count: how many layers it has; ``None`` where it is no plain stack of known layers.
-        arrays: its parameters.
-    """
+    def _has_other_slope(self, ours: Step, theirs: Step) -> bool:
+        """Whether the gradients by the input differ, at one and the same input."""
+        if not jnp.issubdtype(ours.call.x.dtype, jnp.floating):
+            return False
 
-    def __init__(self, model: Any, channels: Channels) -> None:
-        self._framework: Framework = CORE
-        self._node, self._channels = model, channels
-        if not isinstance(model, nn.Module):
-            self._framework, self._node = bridge_of(model)
-        self.title = self._framework.title(self._node)
-        self._runs = running(self._framework)
-        self.arrays, self._rebuild = self._runs.parameters(self._node)
-        self._plan: Plan | None = None
-        self._ends = (False, False)
-        self.count: int | None = None
+        def slope(side: ModelSide, step: Step) -> Any:
+            def loss(x: Any) -> Any:
+                return random_sum(side.run_layer(step.layer, replace(step.call, x=x)).y)
 
-    @property
-    def example(self) -> tuple[int, ...] | None:
-        """The shape of one example, where the model declares it."""
-        for _, layer in layers_of(self._framework, self._node):
-            size = getattr(layer, "in_size", None)
-            return None if size is None else tuple(size)
+            return run_as_program(jax.grad(loss), ours.call.x)
+
+        slopes = slope(self.a, ours), slope(self.b, theirs)
+        return not difference(slopes[1], slopes[0], GRADIENTS * self.relative).agrees
+
+    def _slopes(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Outputs and gradients of both; no gradients where a model cannot be differentiated."""
+        sides = (self.a, self.b)
+        try:
+            here, there = (run_as_program(side.slopes, side.arrays, inputs) for side in sides)
+        except InteropError:
+            raise
+        except Exception:
+            ys = (run_as_program(side.output, side.arrays, inputs) for side in sides)
+            here, there = ((y, None, None) for y in ys)
+        return here, there
+
+    def _gradients(self, here: Any, there: Any) -> Comparison | None:
+        if here[1] is None:
+            return None
+        ours, theirs = (self._parameters(side, side.arrays) for side in (self.a, self.b))
+        shared = [key for key in ours if key in theirs and _equal(ours[key], theirs[key])]
+        if self._steepest(shared, here, there) is not None:
+            steep = self._steepest(shared, *self._slopes(tuple(map(elsewhere, self.inputs))))
+            if steep is not None:
+                return self._differs(*steep[:2], self._has_other_slope, steep[2])
+        by = f"{_some(len(here[1]), 'input')} and {_some(len(shared), 'parameter')}"
+        self.compared.append(f"gradients by {by}")
         return None
 
-    def look_at(self, x: Any) -> None:
-        """Find out about the layers, and which axes of such an input are the channels."""
-        bridge: Any = self._framework
-        if not getattr(bridge, "channels_first", False):
-            self.count = sum(not _is_move(bridge, layer) for _, layer in self._layers())
-            return
-        shape = example_shape(np.empty(np.shape(x)[1:], np.bool_)) if np.ndim(x) else ()
+    def _parameters(
+        self, side: ModelSide, arrays: Any, *, add: bool = False
+    ) -> dict[tuple[Any, str], Any]:
+        """Arrays in the place of the parameters, by a key that is the same in both models."""
+        if not (self.in_step and self.a.is_known and self.b.is_known):
+            alike = self.a.framework is self.b.framework
+            return {(None, name): a for name, a in side.by_path(arrays).items() if alike}
+        layers = enumerate(side.by_core_name(arrays, add=add))
+        return {(i, name): a for i, named in layers for name, a in named.items()}
+
+    def _steepest(
+        self, shared: list[tuple[Any, str]], here: Any, there: Any
+    ) -> tuple[str, Difference, Path | None] | None:
+        """The first gradient that differs, if one does, and the layer whose parameter it is by."""
+        relative = GRADIENTS * self.relative
+        for index, (slope, other) in enumerate(zip(here[1], there[1], strict=True)):
+            apart = difference(other, slope, relative, magnitude(here[1]))
+            if not apart.agrees:
+                return f"gradient by input {index}", apart, None
+        ours = self._parameters(self.a, here[2], add=True)
+        theirs = self._parameters(self.b, there[2], add=True)
+        scale = magnitude([ours[key] for key in shared])
+        for key in shared:
+            apart = difference(theirs[key], ours[key], relative, scale)
+            if not apart.agrees:
+                layer, name = key
+                path = None if layer is None else self.a.path_of(layer)
+                return f"gradient by {name}", apart, path
+        return None
+
+    def _training(self) -> Comparison | None:
+        if not self.in_step:
+            calls = [side.call_with(self.inputs) for side in (self.a, self.b)]
+            found = self._trained(self.a.run, self.b.run, self.a.node, self.b.node, *calls)
+            if isinstance(found, tuple):
+                what, apart = found
+                return Comparison(False, what, apart.largest, apart.allowed)
+            if found:
+                self.compared.append(f"{STEPS} training steps")
+            return None
+        x, count = self.inputs[0], 0
+        if not (self.a.may_keep_statistics or self.b.may_keep_statistics):
+            return None
+        for place, (ours, theirs) in enumerate(zip(self.a.steps(x), self.b.steps(x), strict=True)):
+            if not (ours.may_keep_statistics or theirs.may_keep_statistics):
+                continue
+            runs = self.a.run_layer, self.b.run_layer
+            found = self._trained(*runs, ours.layer, theirs.layer, ours.call, theirs.call)
+            if isinstance(found, tuple):
+                what, apart = found
+                return Comparison(False, what, apart.largest, apart.allowed, ours.path, place + 1)
+            count += found
+        if count:
+            self.compared.append(f"{STEPS} training steps of {_some(count, 'layer')}")
+        return None
+
+    def _trained(
+        self, run_here: Runs, run_there: Runs, here: Any, there: Any, call: Call, other: Call
+    ) -> bool | tuple[str, Difference]:
+        """Whether training steps could be compared; or what differs first, and how much."""
+
+        def run_other(model: Any, given: Call) -> Outcome:
+            first_in, first_out = other.first_in, other.first_out
+            return run_there(model, replace(given, first_in=first_in, first_out=first_out))
+
+        if draws_numbers(run_here, here, call) or draws_numbers(run_other, there, call):
+            return False
+
+        def steps(x: Any, others: Any) -> Any:
+            given = replace(call, x=x, others=others)
+            trained = training_steps(run_here, run_other, here, there, given)
+            return trained, run_here(here, given).y, run_other(there, given).y
+
         try:
-            plan = plan_from(bridge, self._node, sample_input=shape)
-        except InteropError:
-            plan = None
-        if plan is not None and not plan.problems:
-            self._plan = plan
-            self._ends = (plan.channels_first_in, plan.channels_first_out)
-            self.count = sum(1 for _ in self._known(plan, None))
-        else:
-            native = self._channels == "native"
-            self._ends = (native, native)
-
-    def _layers(self) -> Iterator[tuple[Path, Any]]:
-        return layers_of(self._framework, self._node)
-
-    def _known(self, plan: Plan, x: Any) -> Iterator[tuple[Path, Any]]:
-        """The layers of a channels-first model; with their outputs for an input."""
-        if x is None:
-            for path, layer in self._layers():
-                if not _is_move(self._framework, layer):
-                    yield path, None
-            return
-        for passed in passages(plan, self._node, x, 1, lambda _, m, c: self._runs.call(m, c).y):
-            if not _is_move(self._framework, passed.node.source):
-                yield passed.node.path, passed.y
-
-    def outputs(self, x: Any) -> Iterator[tuple[Path, Any]]:
-        """What each layer gives, axis moves left out, in the core's convention."""
-        if self._plan is not None:
-            yield from self._known(self._plan, x)
-            return
-        for path, layer in self._layers():
-            x = self._runs.call(layer, Call(x, 1)).y
-            if not _is_move(self._framework, layer):
-                yield path, x
-
-    def run(self, arrays: Any, inputs: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-        """The output, and gradients of a random sum of it by the floating-point inputs."""
-        model = self._rebuild(arrays)
-        places = [i for i, x in enumerate(inputs) if jnp.issubdtype(x.dtype, jnp.floating)]
-
-        def loss(*varied: Any) -> tuple[Any, Any]:
-            whole = list(inputs)
-            for place, x in zip(places, varied, strict=True):
-                whole[place] = x
-            y = self._called(model, whole)
-            draw = np.random.default_rng(9)
-            floats = [v for v in jax.tree.leaves(y) if jnp.issubdtype(v.dtype, jnp.inexact)]
-            parts = [jnp.sum(jnp.real(v) * draw.normal(size=v.shape)) for v in floats]
-            return sum(parts, jnp.zeros(())), y
-
-        if not places:
-            return self._called(model, list(inputs)), []
-        by = tuple(range(len(places)))
-        slopes, y = jax.grad(loss, by, has_aux=True)(*(inputs[place] for place in places))
-        return y, list(slopes)
-
-    def _called(self, model: Any, inputs: list[Any]) -> Any:
-        first_in, first_out = self._ends
-        call = Call(inputs[0], 1, first_in=first_in, first_out=first_out, others=tuple(inputs[1:]))
-        try:
-            return self._runs.call(model, call).y
-        except (TypeError, ValueError, IndexError, AssertionError, AttributeError) as error:
-            shapes = " and ".join(str(np.shape(x)) for x in inputs)
-            reason = f"cannot be run on inputs of the shape {shapes}: {error}"
-            advice = "pass inputs with one batch axis in front and the channels last"
-            problem = Problem((), self.title, MissingShapeError, reason, advice)
-            raise MissingShapeError(problems=[problem]) from error
+            outputs, *resting = run_as_program(steps, call.x, call.others)
+        except Exception:  # training takes more than inputs, a key for instance
+            return False
+        first = outputs[0][1:]
+        certain = self.a.framework is self.b.framework or (self.a.is_known and self.b.is_known)
+        heeds = [
+            not difference(y, rest, 0.0).agrees for y, rest in zip(first, resting, strict=True)
+        ]
+        if not (all(heeds) or (certain and any(heeds))):
+            return False  # a mode that cannot be switched from outside
+        for what, ours, theirs in outputs:
+            apart = difference(theirs, ours, self.relative)
+            if not apart.agrees:
+                return what, apart
+        return True
 
 
-def _drawn(a: _Side, b: _Side) -> Any:
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def _drawn(a: ModelSide, b: ModelSide) -> Any:
     shape = a.example if a.example is not None else b.example
     if shape is None:
         reason = "neither model says which shape its input has"
@@ -266,10 +328,6 @@ def _drawn(a: _Side, b: _Side) -> Any:
         problem = Problem((), a.title, MissingShapeError, reason, advice)
         raise MissingShapeError(problems=[problem])
     return jnp.asarray(np.random.default_rng(7).normal(size=(BATCH, *shape)), jnp.float32)
-
-
-def _is_move(framework: Framework, layer: Any) -> bool:
-    return framework.key(layer) in (nn.MoveAxis, jnp.moveaxis)
 
 
 __all__ = ["Comparison", "Difference", "compare"]

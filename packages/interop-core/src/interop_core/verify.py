@@ -1,6 +1,6 @@
 """Running both models of a conversion on drawn inputs, layer by layer and as a whole.
 
-Imports `convert`, `agreement` and `drawing`.
+Imports `convert`, `agreement`, `drawing` and `trial`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,13 +26,8 @@ from .mapping import Context, LayerMap, LayerMapping
 from .plan import Node, Plan
 from .program import UNTRACEABLE, run_as_program
 from .state import BatchState
+from .trial import GRADIENTS, elsewhere, random_sum, training_steps
 from .walking import passages, places
-
-STEPS = 2
-"""Training steps that layers with running statistics take."""
-
-_GRADIENTS = 4.0
-"""How much more a gradient may be off than an output: it sums over the whole batch."""
 
 _ADVICE = "correct the mapping of this layer, or convert it by another one"
 
@@ -188,22 +184,12 @@ class _Verification:
     def _training(self, node: Node, built: Any, call: Call) -> None:
         """Some training steps, and what the statistics make of the input afterwards."""
 
-        def steps(x: Any) -> list[tuple[Any, Any]]:
-            here, there, outputs = node.source, built, []
-            for step in range(STEPS + 1):
-                moving = replace(call, x=x * (1 + step) + step, training=step < STEPS)
-                expected = self._of_source(node, here, moving)
-                found = self._of_target(node, there, moving)
-                outputs.append((found.y, expected.y))
-                here, there = expected.model, found.model
-            return outputs
+        def steps(x: Any) -> list[tuple[str, Any, Any]]:
+            ours, theirs = partial(self._of_source, node), partial(self._of_target, node)
+            return training_steps(ours, theirs, node.source, built, replace(call, x=x))
 
-        for step, (found, expected) in enumerate(run_as_program(steps, call.x)):
-            what = f"output of training step {step + 1}"
-            last = step == STEPS
-            self._compare(
-                node, found, expected, f"output after {STEPS} training steps" if last else what
-            )
+        for what, expected, found in run_as_program(steps, call.x):
+            self._compare(node, found, expected, what)
 
     def _require_finite(self, node: Node, result: Any) -> None:
         if jax.tree.leaves(result) and not has_numbers(result):
@@ -241,8 +227,7 @@ class _Verification:
     ) -> None:
         if self._most_apart(node, call, *slopes) is None:
             return
-        # Where a number stands at a kink rounding decides the slope; not for another input too.
-        again = _elsewhere(call)
+        again = replace(call, x=elsewhere(call.x))
         slopes = run_as_program(
             lambda arrays: self._gradients(node, rebuild, arrays, again), arrays
         )
@@ -255,10 +240,7 @@ class _Verification:
         self, function: Callable[[Any, Call], Outcome], tree: Any, call: Call
     ) -> tuple[Any, Any] | None:
         def loss(arrays: Any, x: Any) -> Any:
-            y = _floats(_parts(function(arrays, replace(call, x=x))))
-            draw = np.random.default_rng(9)
-            terms = [jnp.sum(jnp.real(a * draw.normal(size=a.shape).astype(a.dtype))) for a in y]
-            return sum(terms) if terms else None
+            return random_sum(_parts(function(arrays, replace(call, x=x))))
 
         if jax.eval_shape(loss, tree, call.x) is None:
             return None
@@ -271,7 +253,7 @@ class _Verification:
         self, node: Node, call: Call, found: Any, expected: Any
     ) -> tuple[str, Difference] | None:
         """The gradient that differs most, if one does."""
-        relative = _GRADIENTS * self._relative(node, call, expected)
+        relative = GRADIENTS * self._relative(node, call, expected)
         scale = magnitude(expected)
         if scale == 0.0 == magnitude(found):
             return None
@@ -355,10 +337,6 @@ def _parts(outcome: Outcome) -> tuple[Any, Mapping[str, Any]]:
     return outcome.y, dict(outcome.carry)
 
 
-def _floats(tree: Any) -> list[Any]:
-    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-
-
 def _types(tree: Any) -> list[Any]:
     return [jnp.result_type(leaf) for leaf in jax.tree.leaves(tree)]
 
@@ -368,10 +346,3 @@ def _given(node: Node) -> float:
     entry = node.recipe.entry if node.recipe is not None else None
     tolerance = entry.tolerance if isinstance(entry, LayerMap) else None
     return 0.0 if tolerance is None else max(tolerance.relative, tolerance.absolute)
-
-
-def _elsewhere(call: Call) -> Call:
-    """The same call at another point."""
-    if not jnp.issubdtype(call.x.dtype, jnp.inexact):
-        return call
-    return replace(call, x=call.x * 0.9 + 0.05)

@@ -1,0 +1,96 @@
+"""What models are put through to tell them apart: sums to differentiate, training steps.
+
+`verify` and `compare` stand on it. Imports `calling`, jax and numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .calling import Call, Outcome
+
+STEPS = 2
+"""Training steps that models with running statistics take."""
+
+GRADIENTS = 4.0
+"""How much more a gradient may be off than an output: it sums over the whole batch."""
+
+_DRAWING = ("random_bits", "random_gamma", "rng_bit_generator", "rng_uniform")
+"""Primitives of jax that draw; splitting a key, or folding numbers in, is none."""
+
+Runs = Callable[[Any, Call], Outcome]
+"""Calls a model, or a layer, of one of the two sides."""
+
+
+def random_sum(tree: Any) -> Any:
+    """A sum of all floating-point numbers of a tree, each with a random weight of its own.
+
+    Returns:
+        A real scalar; ``None`` for a tree without such numbers.
+
+    Example:
+        >>> float(random_sum({"a": jnp.zeros(3)})), random_sum([jnp.arange(3)])
+        (0.0, None)
+    """
+    draw = np.random.default_rng(9)
+    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    terms = [jnp.sum(jnp.real(a * draw.normal(size=a.shape).astype(a.dtype))) for a in floats]
+    return sum(terms) if terms else None
+
+
+def elsewhere(x: Any) -> Any:
+    """Another input of the same kind: numbers that are near, each beside other ones.
+
+    Where a number stands at a kink rounding decides the slope; not for two inputs.
+    """
+    return jnp.roll(x, 1) * 0.9 + 0.05 if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def training_steps(
+    run_here: Runs, run_there: Runs, here: Any, there: Any, call: Call
+) -> list[tuple[str, Any, Any]]:
+    """Some training steps of two models, and what they make of the input afterwards.
+
+    Args:
+        run_here: calls the first model.
+        run_there: calls the second one.
+        here: the first model.
+        there: the second one.
+        call: a call of both; each step takes other numbers than this.
+
+    Returns:
+        What was computed, by the first and by the second model.
+    """
+    given, outputs = (call.x, *call.others), []
+    for step in range(STEPS + 1):
+        inputs = [_at_step(x, step) for x in given]
+        moving = replace(call, x=inputs[0], others=tuple(inputs[1:]), training=step < STEPS)
+        ours, theirs = run_here(here, moving), run_there(there, moving)
+        last = f"output after {STEPS} training steps"
+        what = f"output of training step {step + 1}" if step < STEPS else last
+        outputs.append((what, ours.y, theirs.y))
+        here, there = ours.model, theirs.model
+    return outputs
+
+
+def draws_numbers(run: Runs, model: Any, call: Call) -> bool:
+    """Whether a model draws random numbers in training; true where a trace cannot tell."""
+
+    def program(x: Any, others: Any) -> Any:
+        return run(model, replace(call, x=x, others=others, training=True)).y
+
+    try:
+        text = str(jax.make_jaxpr(program)(call.x, call.others))
+    except Exception:
+        return True
+    return any(name in text for name in _DRAWING)
+
+
+def _at_step(x: Any, step: int) -> Any:
+    return x * (1 + step) + step if jnp.issubdtype(x.dtype, jnp.inexact) else x
