@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .holding import Part
 from .mapping import Case, Given, Ignored, LayerMap, Leaf, Only, Opt
 from .options import CORE_IGNORED, CORE_STATE_TYPES, parameters
 
-Option = Opt | Only | Given | Ignored
+Option = Opt | Only | Given | Ignored | Part
 
 
 def companion(
@@ -45,7 +46,7 @@ def companion(
     """
     spoken = {*CORE_IGNORED.names, *CORE_STATE_TYPES}
     for option in options:
-        if isinstance(option, Opt):
+        if isinstance(option, Opt | Part):
             spoken.add(option.core)
         elif option.side == "core":
             spoken.update(option.names if isinstance(option, Ignored) else (option.name,))

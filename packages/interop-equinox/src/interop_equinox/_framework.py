@@ -141,6 +141,7 @@ class Equinox(Calling):
         kind: Any = type(inner)
         config = self.config(node)
         options = {name: config[name] for name in parameters(kind) if name in config}
+        options |= {n: v for n, v in _held(inner).items() if _is_given(kind, n, v)}
         made = _abstract(kind, options)
         fields = list(_differences(made, inner, ""))
         if fields:
@@ -156,6 +157,11 @@ class Equinox(Calling):
             return {}
         found = dict(_arrays(inner, "", node.state if isinstance(node, Stateful) else None))
         return running_statistics(inner, found) if type(inner) is eqx.nn.BatchNorm else found
+
+    def inside(self, node: Any, name: str) -> Any:
+        """A layer that another is given, with the state of the model."""
+        part = getattr(_inner(node), name)
+        return Stateful(part, node.state) if isinstance(node, Stateful) else part
 
     def holders(self, node: Any) -> Sequence[tuple[str, Hashable]]:
         """The places in the state that a layer has: two layers may have one of them in common."""
@@ -209,6 +215,11 @@ class Equinox(Calling):
                 raise_problems([Problem((), "", UnsupportedStructureError, reason, _WITH_STATE)])
             return Stateful(*layer)
         return layer
+
+
+def _is_given(kind: Any, name: str, value: Any) -> bool:
+    """Whether a layer holds a layer that its constructor was given."""
+    return isinstance(value, eqx.Module) and not is_index(value) and name in parameters(kind)
 
 
 def _abstract(target: Any, options: Config) -> Any:

@@ -32,6 +32,7 @@ from . import (
     _padding,
     _pooling,
     _recurrent,
+    _recurrent_sequence,
 )
 from .companions import ScaleAndShift
 
@@ -77,6 +78,7 @@ _ROWS: tuple[LayerMap, ...] = (
     *_embedding.ROWS,
     *_attention.ROWS,
     *_recurrent.ROWS,
+    *_recurrent_sequence.ROWS,
     *_pooling.ROWS,
     *_general.ROWS,
     *_padding.ROWS,

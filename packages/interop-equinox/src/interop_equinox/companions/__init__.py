@@ -37,11 +37,21 @@ from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
+from ._recurrent_sequence import RNN, Bidirectional
+from ._recurrent_stateful import (
+    StatefulGRUCell,
+    StatefulLSTMCell,
+    StatefulMGUCell,
+    StatefulURLSTMCell,
+    StatefulValinaRNNCell,
+)
 from ._rotary import RoPE
 
 __all__ = [
     "AllToAll",
     "AlphaDropout",
+    "Bidirectional",
+    "Carrying",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
@@ -70,6 +80,7 @@ __all__ = [
     "MaskedLinear",
     "MultiHeadAttention",
     "OneToOne",
+    "RNN",
     "RReLU",
     "RoPE",
     "ScaleAndShift",

@@ -1,0 +1,63 @@
+"""Rows of the layers that run a cell over a sequence, which Equinox writes as a loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from interop_core import nn
+from interop_core.companion_rows import companion
+from interop_core.holding import Part, made
+from interop_core.mapping import LayerMap, Opt, case
+from interop_core.options import parameters
+from interop_core.sequence_rows import cell_part, merging
+
+from .companions import RNN, Bidirectional
+
+
+def _carry_of_zeros(_: Any) -> None:
+    return None
+
+
+def _two_axes(_: Any) -> int:
+    return 2
+
+
+def _rnn(cell: type, **options: Any) -> Any:
+    return case(cell=made(cell, num_in=3, num_out=4), input=(5, 3), **options)
+
+
+def _both(first: type, second: type, **options: Any) -> Any:
+    forward, backward = (
+        made(nn.RNN, cell=made(cell, num_in=3, num_out=2, **more))
+        for cell, more in ((first, {}), (second, {"forget_bias": 0.0}))
+    )
+    return case(forward_rnn=forward, backward_rnn=backward, input=(5, 3), **options)
+
+
+ROWS: tuple[LayerMap, ...] = (
+    companion(
+        nn.RNN,
+        RNN,
+        cell_part(_carry_of_zeros),
+        cases=(
+            _rnn(nn.URLSTMCell),
+            _rnn(nn.GRUCell, reverse=True, keep_order=True, unroll=2),
+            _rnn(nn.MGUCell, reverse=True),
+        ),
+        example_rank=_two_axes,
+    ),
+    companion(
+        nn.Bidirectional,
+        Bidirectional,
+        Part("forward_rnn", "forward_rnn"),
+        Part("backward_rnn", "backward_rnn"),
+        Opt("merge_fn", "merge_fn", merging(parameters(Bidirectional)["merge_fn"])),
+        cases=(
+            _both(nn.ValinaRNNCell, nn.LSTMCell),
+            _both(nn.GRUCell, nn.LSTMCell, merge_fn=jnp.maximum),
+        ),
+        example_rank=_two_axes,
+    ),
+)
