@@ -60,8 +60,8 @@ FAMILIES = (
     Family(
         "linear",
         "Linear layers",
-        "Products with a matrix: dense, standardised, of one sign, sparse, of low rank; and products "
-        "over several axes.",
+        "Products with a matrix: dense, standardised, of one sign, sparse, of low rank; and "
+        "products over several axes.",
         (
             "_linear*",
             "_einsum",

@@ -124,6 +124,7 @@ class TestEinsum:
         assert layer.output_size((5, 2)) == (5, 3, 4)
         assert layer.output_size((7, 6, 2)) == (7, 6, 3, 4)
         assert (layer.batch_sizes(), layer.batch_sizes((7, 5, 2))) == ((None,), ())
+        assert nn.Einsum(2, "...a,ab->...b", (2, 4)).batch_sizes() is None
         assert nn.Einsum(2, "na,nab->nb", (6, 2, 4)).batch_sizes() == (6,)
 
     @pytest.mark.parametrize(

@@ -70,7 +70,6 @@ def imported(module: Any, x: Any = None, **options: Any) -> Any:
         (Around(linen.Dense(3)), UnsupportedStructureError, "forward of its own"),
         (OwnStack([linen.Dense(3)]), UnsupportedStructureError, "forward of its own"),
         (linen.remat(linen.Dense)(3), UnmappedLayerError, "extends Dense"),
-        (linen.Einsum((4, 3), "ab,bc->ac"), UnsupportedLayerError, "axes are those of a formula"),
         (linen.WeightNorm(linen.Dense(3)), UnsupportedLayerError, "changes the weights"),
     ],
 )

@@ -113,11 +113,6 @@ def test_no_model_of_the_core(model: Any, reason: str) -> None:
         (Residual(nnx.Rngs(0)), UnsupportedStructureError, r"Residual\): has a forward of its own"),
         (Listed(nnx.Rngs(0)), UnsupportedStructureError, r"Listed\): has a forward of its own"),
         (Gain(), UnmappedLayerError, r"Gain\): no row names exactly this layer"),
-        (
-            nnx.LinearGeneral(3, 4, rngs=nnx.Rngs(0)),
-            UnsupportedLayerError,
-            r"nnx\.Linear.*: has no",
-        ),
         (nnx.List([nnx.relu]), UnsupportedLayerError, r"nnx\.List.*use nnx\.Sequential"),
         (nnx.min_pool, UnsupportedLayerError, r"\(min_pool\): "),
         (lambda x: x, UnmappedLayerError, r"\(<lambda>\): no row names"),

@@ -69,7 +69,10 @@ def drawn_input(plan: Plan, sample_input: Any) -> Any:
 
 
 def batch_axes(plan: Plan) -> tuple[int, ...]:
-    """The batch axes of a drawn input: those of the states of a model in use, else `BATCH`."""
+    """The batch axes of a drawn input.
+
+    They are those of the states of a model in use, or those that a layer asks for, else `BATCH`.
+    """
     outward = plan.target is plan.bridge
     for node in places(plan.root):
         entry = node.recipe.entry if node.recipe is not None else None
@@ -77,6 +80,10 @@ def batch_axes(plan: Plan) -> tuple[int, ...]:
             for name in leaf.core if outward else leaf.foreign:
                 if leaf.optional and name in node.leaves:
                     return tuple(np.shape(node.leaves[name])[:-1])
+        asked = getattr(node.recipe and node.recipe.core, "batch_sizes", None)
+        sizes = asked(node.recipe.example) if asked and node.recipe else None
+        if sizes is not None:
+            return tuple(BATCH if size is None else size for size in sizes)
     return (BATCH,)
 
 

@@ -28,6 +28,7 @@ from . import (
     _functions,
     _general,
     _linear,
+    _linear_general,
     _norm,
     _padding,
     _pooling,
@@ -69,6 +70,7 @@ def _in_single(row: LayerMap) -> LayerMap:
 
 _ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_linear_general.ROWS,
     *_event.ROWS,
     *_conv.ROWS,
     *_conv_transpose.ROWS,

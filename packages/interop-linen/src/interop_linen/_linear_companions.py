@@ -15,7 +15,7 @@ from interop_core.companion_linear_rows import (
     masked_linear,
 )
 from interop_core.companion_rows import companion
-from interop_core.errors import Refusal
+from interop_core.general_rows import entries
 from interop_core.mapping import (
     FEATURES,
     HAS,
@@ -35,6 +35,8 @@ from interop_core.mapping import (
 
 from . import companions
 from ._arrays import COMPUTE_DTYPE, PROMOTION, shape_of
+from ._linear import _product
+from ._linear_general import one_axis
 
 
 def _in_size(_: Any, config: Config) -> Any:
@@ -74,27 +76,9 @@ LORA = companion(
     ),
 )
 
-_SEVERAL = "a product over several axes at once is no product over the last one"
 
-
-def _rows_of_one_kernel(_: Any, config: Config) -> Any:
-    shape = config.get("kernel.shape", (0, 0))
-    if len(shape) != 2:
-        raise Refusal(f"kernel of shape {shape}: {_SEVERAL}", "reshape, and use linen.Dense")
-    return _in_size(_, config)
-
-
-def _one_axis(axis: Any) -> Any:
-    if axis != -1 and axis != (-1,):
-        raise Refusal(f"axis={axis!r}: {_SEVERAL}", "reshape the input, and use linen.Dense")
-    return None
-
-
-def _one_number(features: Any, config: Config) -> Any:
-    if not isinstance(features, int) and len(features) != 1:
-        raise Refusal(f"features={features!r}: {_SEVERAL}", "use linen.Dense, and reshape")
-    number = features if isinstance(features, int) else features[0]
-    return OUT_FEATURES.back(number, config)
+def _out_size(features: Any, config: Config) -> Any:
+    return OUT_FEATURES.back(entries(features)[0], config)
 
 
 DENSE_GENERAL = LayerMap(
@@ -102,13 +86,13 @@ DENSE_GENERAL = LayerMap(
     linen.DenseGeneral,
     (
         Opt("in_size", "kernel.shape", Iso(last_axis, _rows_of_one_kernel, "rows of the kernel")),
-        Opt("out_size", "features", Iso(last_axis, _one_number, "last axis")),
+        Opt("out_size", "features", Iso(last_axis, _out_size, "last axis")),
         Opt("b_init", "use_bias", HAS),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
-        Given("foreign", "axis", -1, lambda axis, _: _one_axis(axis)),
+        Given("foreign", "axis", -1, reason="it is the last one"),
         Only("core", "w_mask", None),
-        Only("foreign", "batch_dims", ()),
+        Given("foreign", "batch_dims", (), reason="there is none"),
         Only("foreign", "dot_general", None),
         Only("foreign", "dot_general_cls", None),
         PROMOTION,
@@ -122,9 +106,9 @@ DENSE_GENERAL = LayerMap(
         case(features=(4,), axis=(-1,), use_bias=False, precision="highest", input=(3,)),
     ),
     refusals=(
-        Refused("foreign", case(features=(4, 2), input=(3,)), r"features=\(4, 2\).*several axes"),
-        Refused("foreign", case(features=4, axis=(-2, -1), input=(5, 3)), "axis=.*several axes"),
+        Refused("foreign", case(features=4, dot_general=_product, input=(3,)), "dot_general="),
     ),
+    select=one_axis,
     exports=False,
 )
 

@@ -25,6 +25,7 @@ from . import (
     _embedding,
     _event,
     _linear,
+    _linear_general,
     _norm,
     _padding,
     _pooling,
@@ -35,6 +36,7 @@ from . import (
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_linear_general.ROWS,
     *_conv_companions.ROWS,  # the first that is chosen is taken
     *_conv.ROWS,
     *_conv_transpose.ROWS,
@@ -61,8 +63,6 @@ _NO_CORE = "the core has no such layer"
 _CONVERT_PARTS = "convert what it holds, one by one"
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(nnx.LinearGeneral, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
-    Unconvertible(nnx.Einsum, _NO_CORE, "use nnx.Linear where the kernel has two axes"),
     Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.SpectralNorm, "it rescales another layer's weights", _CONVERT_PARTS),
     Unconvertible(nnx.WeightNorm, "it rescales another layer's weights", _CONVERT_PARTS),

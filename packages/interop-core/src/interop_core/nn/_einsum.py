@@ -227,12 +227,19 @@ class Einsum(Module):
             found += rest if letter == REST else (sizes[letter],)
         return tuple(found)
 
-    def batch_sizes(self, in_size: tuple[int, ...] | None = None) -> tuple[int | None, ...]:
-        """Give the sizes of the batch axes that the layer asks for; None where any will do."""
+    def batch_sizes(self, in_size: tuple[int, ...] | None = None) -> tuple[int | None, ...] | None:
+        """Give the sizes of the batch axes before an example; None where any will do.
+
+        Args:
+            in_size: shape of the example; None for the layer's own ``in_size``.
+
+        Raises:
+            ValueError: if the formula is of no such example.
+        """
         in_size = self.in_size if in_size is None else in_size
-        if in_size is None:
-            return ()
         formula = parse(self.einsum_str)
+        if in_size is None or formula.inputs[:1] == (REST,):
+            return None
         sizes = dict(zip(formula.kernel, self.kernel_shape, strict=True))
         return tuple(sizes.get(n) for n in formula.inputs[: formula.batch(len(in_size))])
 

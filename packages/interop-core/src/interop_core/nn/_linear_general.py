@@ -144,9 +144,9 @@ class LinearGeneral(Module):
             )
         return (*rest, *self.out_size[len(self.in_size) - len(self.axis) :])
 
-    def batch_sizes(self, _: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """Give the sizes of the batch axes that the layer asks for; none where any will do."""
-        return tuple(size for _, size in self.batch_axis)
+    def batch_sizes(self, _: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+        """Give the sizes of the batch axes that the layer asks for; None where any will do."""
+        return tuple(size for _, size in self.batch_axis) or None
 
     def update(self, x: jax.Array) -> jax.Array:
         """Sum over the axes, and add the bias.
@@ -160,7 +160,7 @@ class LinearGeneral(Module):
         Raises:
             ValueError: if the shape does not fit.
         """
-        batch = self.batch_sizes()
+        batch = self.batch_sizes() or ()
         shape = np.shape(x)
         self.output_size(shape[len(batch) :])
         if shape[: len(batch)] != batch:

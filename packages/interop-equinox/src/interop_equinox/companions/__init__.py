@@ -33,6 +33,7 @@ from ._event import (
     SparseLinear,
 )
 from ._linear import AllToAll, LoRA, MaskedLinear, OneToOne, ScaledWSLinear, SignedWLinear
+from ._linear_general import Einsum, LinearGeneral
 from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
@@ -65,6 +66,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "DropoutFixed",
+    "Einsum",
     "EventFixedNumConn",
     "EventFixedProb",
     "EventLinear",
@@ -75,6 +77,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LinearGeneral",
     "LoRA",
     "MGUCell",
     "MaskedLinear",
