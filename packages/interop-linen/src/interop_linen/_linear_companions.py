@@ -85,7 +85,7 @@ DENSE_GENERAL = LayerMap(
     nn.Linear,
     linen.DenseGeneral,
     (
-        Opt("in_size", "kernel.shape", Iso(last_axis, _rows_of_one_kernel, "rows of the kernel")),
+        Opt("in_size", "kernel.shape", Iso(last_axis, _in_size, "rows of the kernel")),
         Opt("out_size", "features", Iso(last_axis, _out_size, "last axis")),
         Opt("b_init", "use_bias", HAS),
         Opt("dtype", "dtype", COMPUTE_DTYPE),
