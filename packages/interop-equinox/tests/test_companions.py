@@ -47,8 +47,3 @@ def test_a_part_of_another_kind_is_refused() -> None:
     other = eqx.tree_at(lambda cell: cell.Wh, cell, twice(5, 2, key=KEY))
     with pytest.raises(InteropError, match="is not what MGUCell makes: Wh="):
         from_equinox(other)
-
-
-def test_no_cell_stands_in_a_stack() -> None:
-    with pytest.raises(InteropError, match="takes and returns its state"):
-        to_equinox(nn.Sequential(nn.MGUCell(2, 2), nn.Linear(2, 2)))

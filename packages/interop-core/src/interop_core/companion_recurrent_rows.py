@@ -90,9 +90,10 @@ def _starts_at_zero(state_init: Any, config: Config) -> None:
         )
 
 
-_STATE_INIT = Given(
+STARTS_AT_ZERO = Given(
     "core", "state_init", nn.init.ZeroInit(), _starts_at_zero, "the states start at 0"
 )
+"""How a cell inside a stack begins where it holds no hidden state yet."""
 
 
 def _cell(num_in: int, num_out: int, **options: Any) -> Case:
@@ -224,7 +225,7 @@ def _stateful(kind: _Kind, companions: Any, words: Words) -> LayerMap:
         kind.core,
         getattr(companions, f"Stateful{kind.core.__name__}"),
         *_options(kind, words),
-        _STATE_INIT,
+        STARTS_AT_ZERO,
         leaves=(*kind.leaves(words.parts), *states),
         cases=tuple(replace(entry, stacked=True) for entry in kind.stacked),
         refusals=(Refused("core", elsewhere, "its states begin with state_init="),),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from interop_core.calling import Call, Outcome, Rebuild, copied, one_by_one
 
 from ._batch_norm import BATCH_AXIS
 from ._state import Stateful, keeps_state, split
+from .companions._carry import carry_axes, mapped_carries
 
 
 class Calling:
@@ -68,7 +71,10 @@ def _separate(node: Any) -> Any:
 
 
 def _call_stateful(node: Stateful, call: Call) -> Outcome:
-    """Map a model with a state over the batch, as batch normalisations ask for."""
+    """Map a model with a state over the batch: what it carries, each example has for itself."""
+    if call.training and not call.leading:  # statistics are taken over a mapped axis
+        one = replace(call, x=call.x[None], leading=1, others=tuple(x[None] for x in call.others))
+        return _only(_call_stateful(node, one))
     layer: Any = eqx.nn.inference_mode(node.layer, value=not call.training)
 
     def step(carried: Any, *inputs: Any) -> tuple[Any, Any]:
@@ -82,12 +88,39 @@ def _call_stateful(node: Stateful, call: Call) -> Outcome:
         return (jnp.moveaxis(y, 0, -1) if call.first_out and y.ndim > 1 else y), carried
 
     inputs = (call.x, *call.others)
+    carried = carry_axes(layer, node.state)
     for _ in range(call.leading):
-        axes = (None, *(0 for _ in inputs))
-        step = jax.vmap(step, in_axes=axes, out_axes=(0, None), axis_name=_batch_axis(layer))
-    # A state is used up by the call that moves it on: this one gets a state of its own.
-    y, state = step(jax.tree.map(lambda number: number, node.state), *inputs)
-    return Outcome(y, {}, Stateful(node.layer, state))
+        axes = (carried, *(0 for _ in inputs))
+        step = jax.vmap(step, in_axes=axes, out_axes=(0, carried), axis_name=_batch_axis(layer))
+    y, state = step(_begun(layer, node.state, call), *inputs)
+    after = {name: state.get(getattr(layer, name)) for name in call.carry}
+    return Outcome(y, after, Stateful(node.layer, state))
+
+
+def _only(outcome: Outcome) -> Outcome:
+    """What a batch of one example gave, for this example."""
+    layer, state = outcome.model.layer, outcome.model.state
+    state = mapped_carries(layer, state, lambda _, __, array: array[0], lambda array: array)
+    carry = {name: array[0] for name, array in outcome.carry.items()}
+    return Outcome(outcome.y[0], carry, Stateful(layer, state))
+
+
+def _begun(layer: Any, state: eqx.nn.State, call: Call) -> eqx.nn.State:
+    """A state for one call, which uses it up: what one example carries, every example begins with.
+
+    Args:
+        layer: the layer.
+        state: its state, which stays as it is.
+        call: the call; its carry stands in place of the layer's own, where it has one.
+    """
+    batch = np.shape(call.x)[: call.leading]
+
+    def own(layer: Any, name: str, array: Any) -> Any:
+        array = call.carry.get(name, array)
+        return jnp.broadcast_to(array, (*batch, *array.shape)) if array.ndim == 1 else array
+
+    begun: eqx.nn.State = mapped_carries(layer, state, own, lambda array: array)
+    return begun
 
 
 def _batch_axis(model: Any) -> Any:

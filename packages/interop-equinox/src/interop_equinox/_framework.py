@@ -32,6 +32,7 @@ from ._batch_norm import known_counter, running_statistics, state_names
 from ._calling import Calling
 from ._mlp import mlp_layers
 from ._pointwise import Pointwise
+from ._recurrent_companions import carries_to_begin_with
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
 from ._state import (
     ARRAYS,
@@ -44,6 +45,7 @@ from ._state import (
     whole,
     whole_builder,
 )
+from .companions import Carrying
 from .companions._constant import value_of
 
 IGNORED = frozenset({"key", "dtype", "inference", "deterministic", "elementwise_affine"})
@@ -177,11 +179,12 @@ class Equinox(Calling):
         if not self._stateful and keeps_state(layer):
             if target is eqx.nn.BatchNorm:
                 raise Refusal(_BESIDE.format("running statistics"), _WAYS_OUT)
-            raise Refusal(_BESIDE.format("numbers"), _WITH_STATE)
+            what = "its hidden state" if isinstance(layer, Carrying) else "numbers"
+            raise Refusal(_BESIDE.format(what), _WITH_STATE)
         if target is eqx.nn.BatchNorm:
             return whole_builder(layer, state_names(names), known_counter(layer.momentum))
         if keeps_state(layer):
-            return whole_builder(layer, names, {})
+            return whole_builder(layer, names, carries_to_begin_with(layer, names))
         return skeleton_of(layer, names, lambda leaf: not _is_array(leaf))
 
     def stack(self, layers: Sequence[Any]) -> eqx.nn.Sequential:

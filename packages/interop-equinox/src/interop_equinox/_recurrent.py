@@ -1,7 +1,8 @@
 """Rows of the recurrent cells.
 
 A core cell keeps its state; an Equinox cell takes and returns it: ``cell(x, (h, c))``, or
-``cell(x, h)`` where that is all. What Equinox's own cells cannot say, companions do.
+``cell(x, h)`` where that is all. What Equinox's own cells cannot say, companions do, and inside a
+stack companions that keep their state as well.
 """
 
 from __future__ import annotations
@@ -128,4 +129,8 @@ GRU = LayerMap(
     "candidate in the core and the old state in Equinox: its weights have the other sign.",
 )
 
-ROWS: tuple[LayerMap, ...] = (LSTM, GRU, *_recurrent_companions.ROWS)
+ROWS: tuple[LayerMap, ...] = (
+    *_recurrent_companions.STATEFUL,
+    *(LSTM, GRU),
+    *_recurrent_companions.WITH_CARRY,
+)

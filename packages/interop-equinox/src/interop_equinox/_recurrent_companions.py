@@ -1,4 +1,8 @@
-"""Rows of the recurrent cells that Equinox has not, or not with these functions and gates.
+"""Rows of the recurrent cells that Equinox has not, and of cells inside a stack.
+
+A cell of the core inside a stack becomes one that holds its carry in an `eqx.nn.State`, so that the
+stack is called as it was. A cell alone becomes one that takes and returns it: one of Equinox, where
+there is one with these functions and gates.
 
 A companion holds the linear layers that the core cell holds, so that its arrays are the core's but
 for the order of axes.
@@ -12,20 +16,26 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from interop_core import nn
-from interop_core.companion_recurrent_rows import Words, cells_with_carry
+from interop_core.companion_recurrent_rows import (
+    STARTS_AT_ZERO,
+    Words,
+    cells_with_carry,
+    stateful_cells,
+)
 from interop_core.errors import Refusal
 from interop_core.layout import axes
 from interop_core.mapping import Config, LayerMap, Leaf, Only, Opt, iso, leaf
 
 from . import companions
+from ._state import widest
 
 ALONE = (
-    "an Equinox cell takes and returns its state, and Sequential passes on an eqx.nn.State alone, "
-    "which the examples of a batch have in common"
+    "an Equinox cell takes and returns its state, and Sequential passes on an eqx.nn.State alone"
 )
-"""Why no cell stands in an `eqx.nn.Sequential`: each example has a carry of its own."""
+"""Why no such cell stands in an `eqx.nn.Sequential`; one that keeps its carry there does."""
 
 FUNCTIONS: dict[str, Any] = {
     "tanh": jnp.tanh,
@@ -103,7 +113,7 @@ def _parts(
     )
 
 
-_WORDS = Words(
+WORDS = Words(
     (
         Opt("num_in", "input_size"),
         Opt("num_out", "hidden_size"),
@@ -111,11 +121,46 @@ _WORDS = Words(
     ),
     FUNCTION,
     _parts,
-    None,
+    str,
     "activation",
     "gate_activation",
 )
 
-ROWS: tuple[LayerMap, ...] = tuple(
-    replace(row, alone=ALONE) for row in cells_with_carry(companions, _WORDS)
+
+def carries_to_begin_with(layer: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The hidden states of a layer that its counterpart does not hold: Equinox has them from 0 on.
+
+    Args:
+        layer: the layer, without arrays.
+        names: the arrays that its counterpart holds.
+    """
+    if not isinstance(layer, companions.Carrying):
+        return {}
+    inside = {name: getattr(layer, name).init.shape for name in layer.carried}
+    return {name: np.zeros(shape) for name, shape in inside.items() if name not in names}
+
+
+def _keeps_its_dtype(state_init: Any, config: Config) -> None:
+    STARTS_AT_ZERO.check(state_init, config)
+    held = {name: config[name] for name in config if name.endswith(".dtype") and config[name]}
+    carried = {held[name] for name in ("h.dtype", "c.dtype") if name in held}
+    becomes = widest(held.values()) if carried else None
+    if carried - {becomes}:
+        raise Refusal(
+            f"its hidden state is of {' and '.join(sorted(map(str, carried)))} and becomes one of "
+            f"{becomes}, and an eqx.nn.State keeps its dtype",
+            "cast the states, or make them anew with init_all_states(model, batch_size)",
+        )
+
+
+def _stateful(row: LayerMap) -> LayerMap:
+    """The row of a companion that holds its carry, in a state that keeps its dtype."""
+    where = row.options.index(STARTS_AT_ZERO)
+    checked = replace(STARTS_AT_ZERO, check=_keeps_its_dtype)
+    return replace(row, options=(*row.options[:where], checked, *row.options[where + 1 :]))
+
+
+STATEFUL: tuple[LayerMap, ...] = tuple(map(_stateful, stateful_cells(companions, WORDS)))
+WITH_CARRY: tuple[LayerMap, ...] = tuple(
+    replace(row, alone=ALONE) for row in cells_with_carry(companions, WORDS)
 )

@@ -7,8 +7,9 @@ hold models that are *split*, with the values in a `State` beside them. Whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NoReturn
 
 import equinox as eqx
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from interop_core import environ
 from interop_core.bridge import Build
 from interop_core.errors import ConversionError, NotAModelError, Problem, Refusal
 
@@ -97,13 +99,13 @@ def _dotted(name: str, path: tuple[Any, ...]) -> str:
     return ".".join(filter(None, (name, below)))
 
 
-def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, int]) -> Build:
+def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, Any]) -> Build:
     """A function that fills an abstract layer, and puts its state's values inside.
 
     Args:
         layer: the layer without arrays.
         names: the arrays that each call will get, in this order.
-        known: whole numbers of the state that are the same for every such layer, by name.
+        known: numbers of the state that are the same for every such layer, by name.
 
     Raises:
         Refusal: where the layer has other arrays.
@@ -125,7 +127,7 @@ def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, int]) 
 
     def build(arrays: Any) -> Any:
         given = dict(zip(names, arrays, strict=True))
-        given |= {name: _like(number, arrays[0]) for name, number in known.items()}
+        given |= {name: _like(numbers, arrays) for name, numbers in known.items()}
         leaves = [leaf for _, leaf in paths]
         for name, place in plain.items():
             leaves[place] = given[name]
@@ -137,12 +139,33 @@ def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, int]) 
     return build
 
 
-def _like(number: int, array: Any) -> Any:
-    """A whole number of Equinox's kind: abstract beside shapes, on the host beside NumPy."""
-    value = np.asarray(number, jnp.result_type(int))
-    if isinstance(array, jax.ShapeDtypeStruct):
-        return jax.ShapeDtypeStruct((), value.dtype)
-    return value if isinstance(array, np.ndarray) else jnp.asarray(value)
+def widest(dtypes: Iterable[Any]) -> Any:
+    """What numbers of these types become beside each other; 8 bits are not promoted by jax."""
+
+    def wider(one: Any, other: Any) -> Any:
+        try:
+            return jnp.promote_types(one, other)
+        except ValueError:
+            return one
+
+    return reduce(wider, dtypes)
+
+
+def _like(numbers: Any, arrays: Any) -> Any:
+    """Numbers beside a layer's arrays: abstract beside shapes, on the host beside NumPy.
+
+    Whole numbers are of Equinox's type. Others are of the type that the core begins its states in,
+    or of a wider one that the layer's arrays make of it: a state of Equinox keeps its dtype.
+    """
+    if np.asarray(numbers).dtype.kind == "i":
+        dtype = jnp.result_type(int)
+    else:
+        own = jnp.dtype(environ.dftype())
+        dtype = widest([own, *(array.dtype for array in arrays)])
+    value = np.asarray(numbers, dtype)
+    if isinstance(arrays[0], jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(value.shape, value.dtype)
+    return value if isinstance(arrays[0], np.ndarray) else jnp.asarray(value)
 
 
 def whole(node: Any) -> Any:

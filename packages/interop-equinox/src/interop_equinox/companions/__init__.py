@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ._activation import RReLU, Softmax2d, Threshold, Unflatten
 from ._attention import MultiHeadAttention
+from ._carry import Carrying, carry_axes, reset_carries
 from ._convolution import (
     Conv1d,
     Conv2d,
@@ -94,8 +95,15 @@ __all__ = [
     "SignedWLinear",
     "Softmax2d",
     "SparseLinear",
+    "StatefulGRUCell",
+    "StatefulLSTMCell",
+    "StatefulMGUCell",
+    "StatefulURLSTMCell",
+    "StatefulValinaRNNCell",
     "Threshold",
     "URLSTMCell",
     "Unflatten",
     "ValinaRNNCell",
+    "carry_axes",
+    "reset_carries",
 ]
