@@ -32,6 +32,14 @@ def _pairs(batch_axis: Mapping[int, int]) -> tuple[Any, ...]:
     return tuple(zip(sorted(batch_axis), batch_axis.values(), strict=True))
 
 
+_WIDE: dict[str, Any] = {"preferred_element_type": jnp.float32}
+_OWN: dict[str, Any] = {"promote_dtype": _elementwise}
+_PRODUCTS: tuple[dict[str, Any], ...] = tuple(
+    {name: _elementwise} for name in ("dot_general", "dot_general_cls")
+)
+_FORMULAS: tuple[dict[str, Any], ...] = ({"einsum_op": _elementwise},)
+
+
 GENERAL = LayerMap(
     nn.LinearGeneral,
     nnx.LinearGeneral,
@@ -60,13 +68,8 @@ GENERAL = LayerMap(
     ),
     refusals=(
         *(
-            Refused("foreign", case(in_features=3, out_features=4, **{name: _elementwise}), name)
-            for name in ("dot_general", "dot_general_cls", "promote_dtype")
-        ),
-        Refused(
-            "foreign",
-            case(in_features=3, out_features=4, preferred_element_type=jnp.float32),
-            "preferred_element_type",
+            Refused("foreign", case(in_features=3, out_features=4, **other), f"{min(other)}=")
+            for other in (*_PRODUCTS, _OWN, _WIDE)
         ),
         Refused("foreign", case(in_features=3, out_features=4, axis=1), "axis=.*from the end"),
         Refused(
@@ -123,14 +126,10 @@ EINSUM = LayerMap(
         *(
             Refused(
                 "foreign",
-                case(einsum_str="...a,ab->...b", kernel_shape=(3, 4), **{name: value}),
-                name,
+                case(einsum_str="...a,ab->...b", kernel_shape=(3, 4), **other),
+                f"{min(other)}=",
             )
-            for name, value in (
-                ("einsum_op", _elementwise),
-                ("promote_dtype", _elementwise),
-                ("preferred_element_type", jnp.float32),
-            )
+            for other in (*_FORMULAS, _OWN, _WIDE)
         ),
         Refused(
             "foreign",
