@@ -198,6 +198,24 @@ def test_a_mapped_axis_of_the_core_stands_beside_the_batch() -> None:
     np.testing.assert_allclose(back.running_var.value, variance, **CLOSE)
 
 
+def test_the_batch_axis_has_the_name_that_is_asked_for() -> None:
+    (model, state) = to_equinox(drawn(nn.BatchNorm0d(3)), stateful=True, axis_name="b", verify=True)
+    assert model.axis_name == "b"
+    back = from_equinox(model, state, sample_input=(3,), verify=True)
+    assert back.axis_name is None
+    assert to_equinox(back, stateful=True, axis_name="b")[0].axis_name == "b"
+    over_two = nn.Sequential(drawn(nn.BatchNorm0d(3, axis_name="batch")))
+    model, state = to_equinox(over_two, stateful=True, axis_name="b")
+    assert model.layers[0].axis_name == ("b", "batch")
+    assert (
+        from_equinox(model, state, sample_input=(3,), axis_name="b").layers[0].axis_name == "batch"
+    )
+    with pytest.raises(UnsupportedConfigurationError, match=r"axis_name='batch'.*axis_name=\.\.\."):
+        to_equinox(over_two, stateful=True)
+    with pytest.raises(ValueError, match="one mapped axis"):
+        to_equinox(over_two, stateful=True, axis_name=("a", "b"))
+
+
 def test_shapes_convert_like_arrays() -> None:
     with nn.init.abstract():
         core = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm0d(3))

@@ -8,6 +8,7 @@ that needs it is called.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 from interop_core import (
@@ -196,6 +197,7 @@ def to_equinox(
     channels: Literal["native", "last"] = "native",
     stateful: bool = False,
     fold_batch_norm: bool = False,
+    axis_name: Hashable = "batch",
     copy: bool = False,
     verify: bool = False,
     apply_transforms: bool = False,
@@ -208,6 +210,7 @@ def to_equinox(
         channels=channels,
         stateful=stateful,
         fold_batch_norm=fold_batch_norm,
+        axis_name=axis_name,
         copy=copy,
         verify=verify,
         apply_transforms=apply_transforms,
@@ -219,6 +222,7 @@ def from_equinox(
     state: Any = None,
     *,
     sample_input: Any = None,
+    axis_name: Hashable = "batch",
     into: Library = "core",
     copy: bool = False,
     verify: bool = False,
@@ -229,12 +233,13 @@ def from_equinox(
         model: the Equinox model.
         state: its `eqx.nn.State`, where it has batch normalisation.
         sample_input: one unbatched example or its shape.
+        axis_name: the mapped axis that is the batch, where batch normalisation names several.
         into: ``"brainstate"`` for a model of the published package.
         copy: whether the result has arrays of its own; by default some are shared.
         verify: whether both models are run and compared.
     """
     back = bridge_module("equinox").from_equinox(
-        model, state, sample_input=sample_input, copy=copy, verify=verify
+        model, state, sample_input=sample_input, axis_name=axis_name, copy=copy, verify=verify
     )
     return into_library(back, into)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Any, Literal
+
+import equinox as eqx
 
 from interop_core import nn
 from interop_core.bridge import Bridge
 from interop_core.conversion import convert_from, convert_to
 
-from ._batch_norm import moves_on_alike
+from ._batch_norm import BATCH_AXIS, moves_on_alike, rows_over
 from ._framework import Equinox
 from ._pointwise import Pointwise
-from ._rows import FOLDED_ROWS
+from ._rows import FOLDED_ROWS, ROWS
 from ._state import Stateful, split, whole
 
 __version__ = "0.1.0"
@@ -29,6 +33,21 @@ _BRIDGES: dict[tuple[bool, bool], Bridge] = {
 """By whether what is exported may have a state, and whether batch normalisations are folded."""
 
 
+@lru_cache
+def _over(axis_name: Hashable, stateful: bool) -> Bridge:
+    """The bridge where the batch is a mapped axis of another name than usual."""
+    rest = (row for row in ROWS if row.foreign is not eqx.nn.BatchNorm)
+    return Equinox((*rows_over(axis_name), *rest), stateful=stateful)
+
+
+def _bridge(axis_name: Hashable, *, stateful: bool = True, folds: bool = False) -> Bridge:
+    if axis_name is None or isinstance(axis_name, tuple | list):
+        raise ValueError(f"axis_name is the name of one mapped axis, not {axis_name!r}")
+    if folds or axis_name == BATCH_AXIS:
+        return _BRIDGES[stateful, folds]
+    return _over(axis_name, stateful)
+
+
 def to_equinox(
     model: nn.Module,
     *,
@@ -37,6 +56,7 @@ def to_equinox(
     channels: Literal["native", "last"] = "native",
     stateful: bool = False,
     fold_batch_norm: bool = False,
+    axis_name: Hashable = BATCH_AXIS,
     copy: bool = False,
     verify: bool = False,
     apply_transforms: bool = False,
@@ -62,6 +82,8 @@ def to_equinox(
             comes in evaluation mode; ``eqx.nn.inference_mode(model, False)`` trains.
         fold_batch_norm: whether a batch normalisation becomes what it is in evaluation, a factor
             and a shift for each channel (`companions.ScaleAndShift`), which needs no state.
+        axis_name: the name of the mapped axis that is the batch, for batch normalisation. A core
+            layer's own ``axis_name``, which adds axes to the batch, stands behind it.
         copy: whether the result has arrays of its own. By default arrays that both sides store
             alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
             them from the other. Layers that are tied stay tied either way.
@@ -89,7 +111,7 @@ def to_equinox(
         >>> batched = jax.vmap(model, axis_name="batch", in_axes=(0, None), out_axes=(0, None))
         >>> y, state = batched(jax.numpy.ones((2, 4)), state)
     """
-    bridge = _BRIDGES[bool(stateful), bool(fold_batch_norm)]
+    bridge = _bridge(axis_name, stateful=bool(stateful), folds=bool(fold_batch_norm))
     node = convert_to(
         bridge,
         model,
@@ -109,6 +131,7 @@ def from_equinox(
     state: Any = None,
     *,
     sample_input: Any = None,
+    axis_name: Hashable = BATCH_AXIS,
     copy: bool = False,
     verify: bool = False,
 ) -> Any:
@@ -125,6 +148,8 @@ def from_equinox(
             ``verify`` compares evaluation alone.
         sample_input: one unbatched example as the core's model will take it (channels last), or
             its shape; needed where a layer's sizes depend on its input, as a convolution's do.
+        axis_name: for batch normalisations over several mapped axes, which of them is the batch;
+            the others come along. Where there is one, it may have any name.
         copy: whether the result has arrays of its own. By default arrays that both sides store
             alike are shared, and donating one model (``donate_argnums`` of `jax.jit`) deletes
             them from the other. Layers that are tied stay tied either way.
@@ -148,5 +173,10 @@ def from_equinox(
     node = model if state is None else Stateful(model, state)
     trains = not verify or state is None or moves_on_alike(model, state)
     return convert_from(
-        BRIDGE, node, sample_input=sample_input, copy=copy, verify=verify, trains=trains
+        _bridge(axis_name),
+        node,
+        sample_input=sample_input,
+        copy=copy,
+        verify=verify,
+        trains=trains,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
@@ -41,7 +41,7 @@ from interop_core.mapping import (
 from .companions import ScaleAndShift
 
 BATCH_AXIS = "batch"
-"""The name of the mapped axis that an exported layer takes its statistics over."""
+"""The mapped axis that an exported layer takes its statistics over, unless another is named."""
 
 _TWO_PASS = "Equinox computes the variance in two passes: the same function, to rounding"
 _NAMES = {"batch_state_index.0": "mean", "batch_state_index.1": "var"}
@@ -180,31 +180,34 @@ def _momentum(value: Any, config: Config) -> Any:
     return value
 
 
-def _axis_name_to(name: Any, _: Config) -> Any:
-    if name is None:
-        return BATCH_AXIS
-    names = (name,) if isinstance(name, str) else tuple(name)
-    if BATCH_AXIS in names:
-        raise Refusal(
-            f"axis_name={name!r} is the name that Equinox's batch axis gets",
-            "call the mapped axis otherwise",
-        )
-    return (BATCH_AXIS, *names)
+def _axis_name(batch: Hashable) -> Iso:
+    """How names correspond where the batch is the mapped axis of this name in Equinox."""
+
+    def to(name: Any, _: Config) -> Any:
+        if name is None:
+            return batch
+        names = tuple(name) if isinstance(name, tuple | list) else (name,)
+        if batch in names:
+            raise Refusal(
+                f"axis_name={name!r} is the name that Equinox's batch axis gets",
+                "name the batch otherwise, to_equinox(..., axis_name=...)",
+            )
+        return (batch, *names)
+
+    def back(name: Any, _: Config) -> Any:
+        if not isinstance(name, tuple | list) or len(name) == 1:
+            return None
+        rest = [other for other in name if other != batch]
+        if len(rest) != len(name) - 1:
+            raise Refusal(
+                f"axis_name={name!r} does not say which axis is the batch",
+                f"call it {batch!r}, or name it, from_equinox(..., axis_name=...)",
+            )
+        return rest[0] if len(rest) == 1 else tuple(rest)
+
+    return Iso(to, back, "the batch is a mapped axis in Equinox")
 
 
-def _axis_name_back(name: Any, _: Config) -> Any:
-    if not isinstance(name, tuple | list) or len(name) == 1:
-        return None
-    rest = [other for other in name if other != BATCH_AXIS]
-    if len(rest) != len(name) - 1:
-        raise Refusal(
-            f"axis_name={name!r} does not say which axis is the batch",
-            f"call it {BATCH_AXIS!r}",
-        )
-    return rest[0] if len(rest) == 1 else tuple(rest)
-
-
-_AXIS_NAME = Iso(_axis_name_to, _axis_name_back, "the batch is a mapped axis in Equinox")
 _SIZE = Iso(lambda size, config: size[_feature(config)], SPATIAL.back, "its channels")
 
 
@@ -217,7 +220,7 @@ def _same_rank(rank: int) -> Any:
     return select
 
 
-def _batch_norm(core: type, spatial: int) -> LayerMap:
+def _batch_norm(core: type, spatial: int, batch: Hashable) -> LayerMap:
     size = (*(4, 3, 2)[:spatial], 5)
     turned = (case(in_size=(5, 4, 3), feature_axis=(0,), input=(5, 4, 3)),)
     several = (Refused("core", case(in_size=size, feature_axis=(0, 1)), r"feature_axis=\(0, 1\)"),)
@@ -241,7 +244,7 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
                 "channelwise_affine",
                 Iso(_both_or_none, lambda affine, _: affine, "scale and bias"),
             ),
-            Opt("axis_name", "axis_name", _AXIS_NAME),
+            Opt("axis_name", "axis_name", _axis_name(batch)),
             Only("core", "track_running_stats", True, "Equinox always keeps running statistics"),
             Only("core", "axis_index_groups", None),
             Only("core", "dtype", None, "cast the model and its input instead"),
@@ -288,12 +291,15 @@ _REFUSED = (
     ),
 )
 
-ROWS: tuple[LayerMap, ...] = (
-    _batch_norm(nn.BatchNorm0d, 0),
-    _batch_norm(nn.BatchNorm1d, 1),
-    _batch_norm(nn.BatchNorm2d, 2),
-    _batch_norm(nn.BatchNorm3d, 3),
-)
+_CORE = (nn.BatchNorm0d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def rows_over(batch: Hashable) -> tuple[LayerMap, ...]:
+    """The rows where the batch is the mapped axis of this name."""
+    return tuple(_batch_norm(core, spatial, batch) for spatial, core in enumerate(_CORE))
+
+
+ROWS: tuple[LayerMap, ...] = rows_over(BATCH_AXIS)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -367,5 +373,5 @@ def _folded(core: type) -> LayerMap:
     )
 
 
-FOLDED: tuple[LayerMap, ...] = tuple(map(_folded, (row.core for row in ROWS)))
+FOLDED: tuple[LayerMap, ...] = tuple(map(_folded, _CORE))
 """Rows in place of those above where batch normalisations are folded."""
