@@ -13,6 +13,8 @@ import numpy as np
 
 from . import nn
 from .companion_rows import Option, companion
+from .errors import Refusal
+from .holding import Check, Part, anything
 from .layout import IDENTITY, Layout, axes
 from .mapping import (
     FEATURES,
@@ -24,6 +26,7 @@ from .mapping import (
     Leaf,
     Opt,
     case,
+    ignored,
     iso,
     leaf,
 )
@@ -198,4 +201,28 @@ def connection_companions(
                 case(in_size=3, w_init=0.5),
             ),
         ),
+    )
+
+
+def _of_one_dtype(features: Any, config: Config) -> Any:
+    dtypes = {str(value) for name, value in config.items() if name.endswith(".dtype")}
+    if config.get("base_module") is not None and len(dtypes) > 1:
+        raise Refusal(
+            f"holds arrays of {' and '.join(sorted(dtypes))}, which not everybody promotes in the "
+            "same order",
+            "cast them to one dtype first",
+        )
+    return features
+
+
+def of_lora(check: Check = anything) -> tuple[Option, ...]:
+    """The layer that the product of LoRA is added to, and what holds for the two together.
+
+    Args:
+        check: raises `Refusal` for a layer that a bridge cannot have there.
+    """
+    return (
+        Part("base_module", "base_module", check=check, optional=True, through=True),
+        Opt("out_features", "out_features", Iso(_of_one_dtype, _of_one_dtype, "=")),
+        ignored("core", "kernel_init", "how the matrices start; they are converted"),
     )

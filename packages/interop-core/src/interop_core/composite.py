@@ -27,7 +27,7 @@ from .errors import (
     UnsupportedStructureError,
 )
 from .holding import Part
-from .mapping import LayerMap, Unconvertible
+from .mapping import Config, LayerMap, Unconvertible
 
 Find = Callable[..., Recipe | Unconvertible | list[Problem] | None]
 """`recipe.find_recipe` with the frameworks known."""
@@ -69,12 +69,14 @@ class Parts:
         place: the holder.
         example: shape of one example of the holder, if known.
         path: where the holder is.
+        config: the holder's configuration.
         find: finds a recipe.
 
     Attributes:
         inner: those that convert.
         problems: what is wrong with the others.
         arrays: names of the arrays that are theirs, as the holder calls them.
+        absent: those that may be left out, and are.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Parts:
         place: Any,
         example: Size | None,
         path: Path,
+        config: Config,
         find: Find,
     ) -> None:
         self._source, self._target, self._outward = source, target, outward
@@ -94,12 +97,16 @@ class Parts:
         self.inner: list[Inner] = []
         self.problems: list[Problem] = []
         self.arrays: set[str] = set()
+        self.absent: list[Part] = []
         for part in row.parts:
-            self._read(part)
+            name = part.core if outward else part.foreign
+            if part.optional and config.get(name, self) is None:
+                self.absent.append(part)
+            else:
+                self._read(part, name)
 
-    def _read(self, part: Part) -> None:
+    def _read(self, part: Part, name: str) -> None:
         source = self._source
-        name = part.core if self._outward else part.foreign
         inside = getattr(source, "inside", None)
         node = getattr(self._place, name) if inside is None else inside(self._place, name)
         path = (*self._path, name)
@@ -159,6 +166,17 @@ class Parts:
     def _name(framework: Framework, node: Any, part: str, array: str) -> str:
         said = getattr(framework, "inside_name", None)
         return f"{part}.{array}" if said is None else str(said(node, part, array))
+
+    def cores(self) -> dict[str, Any]:
+        """Core layers without arrays, by the parameter of the core layer that holds them."""
+        found: dict[str, Any] = {inner.part.core: inner.recipe.core for inner in self.inner}
+        return found | {part.core: None for part in self.absent}
+
+    def counterparts(self) -> dict[str, Any]:
+        """The target's layers with shapes for arrays, by the parameter of their holder there."""
+        side = "foreign" if self._outward else "core"
+        made = {getattr(inner.part, side): inner.counterpart() for inner in self.inner}
+        return made | {getattr(part, side): None for part in self.absent}
 
     def through(self) -> Recipe | None:
         """The recipe of the one layer that all data goes through, if the row says so."""

@@ -16,8 +16,12 @@ def _whole(example: Size) -> Size | None:
     return example
 
 
-def _anything(_: Literal["core", "foreign"], __: Any) -> None:
-    return None
+Check = Callable[[Literal["core", "foreign"], Any], None]
+"""Called with a side and a layer there; raises `Refusal` for one that it does not take."""
+
+
+def anything(_: Literal["core", "foreign"], __: Any) -> None:
+    """The `Check` that takes every layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,15 @@ class Part:
             that its holder would use otherwise than its counterpart does.
         through: whether the data goes through the part alone, so that it decides where the
             framework has the channels.
+        optional: whether there may be none, and ``None`` in its place.
     """
 
     core: str
     foreign: str
     example: Callable[[Size], Size | None] = _whole
-    check: Callable[[Literal["core", "foreign"], Any], None] = _anything
+    check: Check = anything
     through: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

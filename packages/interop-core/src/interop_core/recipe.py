@@ -196,7 +196,7 @@ class _Maker:
         return Recipe(mapping.bst_type.__name__, (), lambda _: made, core=made, entry=mapping)
 
     def _by_row(self, row: LayerMap, config: Config) -> Recipe | None:
-        parts = self._parts(row) if row.parts else None
+        parts = self._parts(row, config) if row.parts else None
         side: Side = "core" if self.outward else "foreign"
         ignored = frozenset(CORE_IGNORED.names) if self.outward else self.bridge.ignored
         translation = Translation(row, side, config, ignored)
@@ -205,7 +205,7 @@ class _Maker:
         if not self.outward:
             core_options = {**parameters(row.core), **options, "example": self.example}
         if parts is not None:
-            core_options = {**core_options, **{i.part.core: i.recipe.core for i in parts.inner}}
+            core_options = {**core_options, **parts.cores()}
         complaints = list(translation.errors())
         refused = {n: a for n, a in self.leaves.items() if isinstance(a, Refusal)}
         for name, refusal in refused.items():
@@ -225,10 +225,7 @@ class _Maker:
         through = None
         if parts is not None:
             moves += tuple(move for inner in parts.inner for move in inner.moves)
-            options |= {
-                inner.part.foreign if self.outward else inner.part.core: inner.counterpart()
-                for inner in parts.inner
-            }
+            options |= parts.counterparts()
             through = parts.through()
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
@@ -253,7 +250,7 @@ class _Maker:
             after = None
         return replace(recipe, example=self.example, example_out=after)
 
-    def _parts(self, row: LayerMap) -> Parts:
+    def _parts(self, row: LayerMap, config: Config) -> Parts:
         """The layers that this one holds; their arrays are no longer taken for its own."""
         find = partial(find_recipe, self.source, self.target, self.bridge)
         parts = Parts(
@@ -264,6 +261,7 @@ class _Maker:
             place=self.place,
             example=self.example,
             path=self.path,
+            config=config,
             find=find,
         )
         self.problems += parts.problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 
@@ -12,8 +13,11 @@ from interop_core.companion_linear_rows import (
     connection_companions,
     linear_companions,
     masked_linear,
+    of_lora,
 )
 from interop_core.companion_rows import companion
+from interop_core.errors import Refusal
+from interop_core.holding import made
 from interop_core.layout import axes
 from interop_core.mapping import (
     FEATURES,
@@ -24,7 +28,7 @@ from interop_core.mapping import (
     LayerMap,
     Only,
     Opt,
-    Refused,
+    Side,
     case,
     ignored,
     leaf,
@@ -111,24 +115,29 @@ MASKED = replace(
     note="With a mask, a dtype to compute in, or a precision.",
 )
 
+
+def _is_dense(_: Side, base: Any) -> None:
+    # Another layer may take more axes than the last, or have its channels elsewhere.
+    if not isinstance(base, nn.Linear | eqx.nn.Linear):
+        raise Refusal("is no dense layer, which the product of LoRA is added to", "use nn.Linear")
+
+
 LORA = companion(
     nn.LoRA,
     companions.LoRA,
-    Only(
-        "core", "base_module", None, "convert the layer and nn.LoRA without it, and add the outputs"
-    ),
+    *of_lora(_is_dense),
     ignored("core", "in_size", "a declared size, which the features say"),
-    ignored("core", "kernel_init", "how the matrices start; they are converted"),
     leaves=(
         leaf("weight.lora_a", "lora_a", axes("i r -> r i")),
         leaf("weight.lora_b", "lora_b", axes("r o -> o r")),
     ),
-    cases=(case(in_features=3, lora_rank=2, out_features=4),),
-    refusals=(
-        Refused(
-            "core",
-            case(in_features=3, lora_rank=2, out_features=4, base_module=nn.Linear(3, 4)),
-            "add the outputs",
+    cases=(
+        case(in_features=3, lora_rank=2, out_features=4),
+        case(
+            in_features=3,
+            lora_rank=2,
+            out_features=4,
+            base_module=made(nn.Linear, in_size=3, out_size=4),
         ),
     ),
 )

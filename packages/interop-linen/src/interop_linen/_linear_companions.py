@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 from flax import linen
 
 from interop_core import nn
@@ -13,9 +12,11 @@ from interop_core.companion_linear_rows import (
     connection_companions,
     linear_companions,
     masked_linear,
+    of_lora,
 )
 from interop_core.companion_rows import companion
 from interop_core.general_rows import entries
+from interop_core.holding import made
 from interop_core.mapping import (
     FEATURES,
     HAS,
@@ -28,7 +29,6 @@ from interop_core.mapping import (
     Opt,
     Refused,
     case,
-    ignored,
     last_axis,
     leaf,
 )
@@ -63,15 +63,15 @@ LORA = companion(
     companions.LoRA,
     Opt("in_features", "lora_a.shape", Iso(lambda n, _: n, _inputs_of_lora, "rows of lora_a")),
     Opt("in_size", "inputs.shape", Iso(last_axis, _in_size_of_lora, "rows of lora_a")),
-    Only("core", "base_module", None, "convert the base module on its own, and add the outputs"),
-    ignored("core", "kernel_init", "initial values: the weights themselves are converted"),
+    *of_lora(),
     leaves=(leaf("weight.lora_a", "lora_a"), leaf("weight.lora_b", "lora_b")),
-    cases=(case(in_features=3, lora_rank=2, out_features=4),),
-    refusals=(
-        Refused(
-            "core",
-            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.tanh, input=(3,)),
-            "base_module=.*convert the base module on its own",
+    cases=(
+        case(in_features=3, lora_rank=2, out_features=4),
+        case(
+            in_features=3,
+            lora_rank=2,
+            out_features=4,
+            base_module=made(nn.Linear, in_size=3, out_size=4),
         ),
     ),
 )

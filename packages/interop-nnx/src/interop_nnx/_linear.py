@@ -13,8 +13,10 @@ from interop_core.companion_linear_rows import (
     connection_companions,
     linear_companions,
     masked_linear,
+    of_lora,
 )
 from interop_core.errors import ConversionError, Refusal
+from interop_core.holding import made
 from interop_core.mapping import (
     FEATURES,
     HAS,
@@ -121,23 +123,19 @@ LORA = LayerMap(
     (
         Opt("in_features", "in_features"),
         Opt("lora_rank", "lora_rank", _RANK),
-        Opt("out_features", "out_features"),
         ignored("core", "in_size", "a declared size, which the data has anyway"),
-        ignored("core", "kernel_init", "the matrices themselves are converted"),
-        Only("core", "base_module", None, "convert the base module and the product one by one"),
-        Only("foreign", "base_module", None, "convert the base module and the product one by one"),
+        *of_lora(),
         Only("foreign", "dtype", None, "cast the model and its input instead"),
         Only("foreign", "lora_param_type", nnx.LoRAParam, "use nnx.LoRAParam"),
         PROMOTE_DTYPE,
     ),
     (leaf("weight.lora_a", "lora_a"), leaf("weight.lora_b", "lora_b")),
-    cases=(case(in_features=3, lora_rank=2, out_features=4),),
+    cases=(
+        case(in_features=3, lora_rank=2, out_features=4),
+        case(in_features=3, lora_rank=2, out_features=4,
+             base_module=made(nn.Linear, in_size=3, out_size=4)),
+    ),
     refusals=(
-        Refused(
-            "core",
-            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.sin, input=(3,)),
-            "base_module=.*sin",
-        ),
         Refused(
             "foreign",
             case(in_features=3, lora_rank=2, out_features=4, dtype=jnp.float32, input=(3,)),
@@ -151,17 +149,12 @@ LORA = LayerMap(
         ),
         Refused(
             "foreign",
-            case(in_features=3, lora_rank=2, out_features=4, base_module=jnp.sin, input=(3,)),
-            "base_module=.*sin",
-        ),
-        Refused(
-            "foreign",
             case(in_features=3, lora_rank=2, out_features=4, promote_dtype=_elementwise,
                  input=(3,)),
             "promote_dtype=.*_elem",
         ),
     ),
-    note="The product alone.",
+    note="With a base module or without.",
 )  # fmt: skip
 
 _WORDS = Words()

@@ -318,12 +318,13 @@ class OneToOne(eqx.Module):
 
 
 class LoRA(eqx.Module):
-    """The product of two narrow matrices, which adapts a layer beside it: ``y = B (A x)``.
+    """The product of two narrow matrices, alone or added to a layer: ``y = base(x) + B (A x)``.
 
     Args:
         in_features: number of input features.
         lora_rank: number of rows of ``A``, few where the matrix shall be cheap.
         out_features: number of output features.
+        base_module: the layer; None for the product alone.
         key: what the matrices are drawn from.
 
     Example:
@@ -337,14 +338,25 @@ class LoRA(eqx.Module):
     in_features: int = eqx.field(static=True)
     lora_rank: int = eqx.field(static=True)
     out_features: int = eqx.field(static=True)
+    base_module: Any
 
-    def __init__(self, in_features: int, lora_rank: int, out_features: int, *, key: Any) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        lora_rank: int,
+        out_features: int,
+        base_module: Any = None,
+        *,
+        key: Any,
+    ) -> None:
         self.in_features, self.lora_rank = in_features, lora_rank
         self.out_features = out_features
+        self.base_module = base_module
         keys = jax.random.split(key)
         self.lora_a = drawn(keys[0], (lora_rank, in_features), in_features)
         self.lora_b = drawn(keys[1], (out_features, lora_rank), lora_rank)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Multiply the last axis of ``(..., in_features)`` with both matrices."""
-        return jnp.dot(jnp.dot(jnp.asarray(x), self.lora_a.T), self.lora_b.T)
+        y = jnp.dot(jnp.dot(jnp.asarray(x), self.lora_a.T), self.lora_b.T)
+        return y if self.base_module is None else self.base_module(x) + y

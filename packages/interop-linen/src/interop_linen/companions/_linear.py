@@ -287,13 +287,14 @@ class OneToOne(linen.Module):
 
 
 class LoRA(linen.Module):
-    """A product of two narrow matrices: ``y = x @ A @ B``.
+    """A product of two narrow matrices, alone or added to a layer: ``y = base(x) + x @ A @ B``.
 
     Attributes:
         lora_rank: how many numbers pass between them.
         out_features: number of output features.
         param_dtype: the dtype that the parameters start in.
         kernel_init: initializer of both.
+        base_module: the layer; None for the product alone.
 
     Example:
         >>> import jax
@@ -305,6 +306,7 @@ class LoRA(linen.Module):
     out_features: int
     param_dtype: Any = jnp.float32
     kernel_init: Any = KERNEL
+    base_module: Any = None
 
     @linen.compact
     def __call__(self, inputs: Any) -> Any:
@@ -313,4 +315,5 @@ class LoRA(linen.Module):
         wide = (self.lora_rank, self.out_features)
         a = self.param("lora_a", self.kernel_init, narrow, self.param_dtype)
         b = self.param("lora_b", self.kernel_init, wide, self.param_dtype)
-        return jnp.dot(jnp.dot(inputs, a), b)
+        y = jnp.dot(jnp.dot(inputs, a), b)
+        return y if self.base_module is None else self.base_module(inputs) + y
