@@ -26,7 +26,16 @@ from .mapping import (
     iso,
 )
 
-LAST_AXIS = iso(lambda dim: -1 if dim is None else dim, lambda axis: axis, "None is the last axis")
+
+
+def _one_axis(axis: Any) -> int:
+    if not isinstance(axis, int):
+        reason = f"axis={axis!r} takes several axes together, those of the batch perhaps among them"
+        raise Refusal(reason, "use one axis: axis=-1")
+    return axis
+
+
+LAST_AXIS = iso(lambda dim: -1 if dim is None else dim, _one_axis, "None is the last axis")
 """A ``dim`` of the core, counted on the array as it comes, batch axes and all."""
 
 
@@ -48,7 +57,7 @@ def _example_axis(dim: int | None, config: Config) -> int:
 
 
 def _counted_from_the_end(axis: int, config: Config) -> int:
-    if axis < 0:
+    if _one_axis(axis) < 0:
         return axis
     example = config["example"]
     if example is None:
@@ -130,6 +139,7 @@ def _along_an_axis(core: type, function: Any, axis: Iso, *more: Only, note: str 
         function,
         (Opt("dim", "axis", axis), *more),
         cases=(case(input=(3, 5)), case(dim=-2, input=(3, 5))),
+        refusals=(Refused("foreign", case(axis=None, input=(3, 5)), "several axes together"),),
         channels="same",
         note=note,
     )

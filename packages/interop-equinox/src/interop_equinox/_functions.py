@@ -60,7 +60,10 @@ def _stop(axis: int, config: Config) -> int | None:
 
 
 def _start_back(start: int, config: Config) -> int:
-    return start if start < 0 else start - _rank(config)
+    if start == -1:
+        return start
+    rank = _rank(config)  # jax begins at the first axis where there are fewer, the core does not
+    return max(start, -rank) if start < 0 else start - rank
 
 
 def _stop_back(stop: int | None, config: Config) -> int:
