@@ -10,7 +10,14 @@ import jax.numpy as jnp
 import pytest
 from flax import linen
 
-from interop_core import VariablesError, explain
+from interop_core import (
+    LayerMapping,
+    VariablesError,
+    explain,
+    nn,
+    register_layer_mapping,
+    registrations,
+)
 from interop_linen import from_linen
 
 MODULE = linen.Sequential(
@@ -113,7 +120,7 @@ def test_every_kind_of_misfit_comes_at_once() -> None:
     del tree["params"]["layers_0"]["bias"]
     tree["params"]["layers_0"]["kernel"] = jnp.ones((4, 3, 1))
     tree["params"]["extra"] = ONES
-    tree["params"]["layers_2"]["layers_0"]["scale"] = linen.Partitioned(ONES, (None,))
+    tree["params"]["layers_2"]["layers_0"]["scale"] = linen.Partitioned(ONES, (1,))
     error = refused(
         tree,
         "params/layers_0/bias",
@@ -134,18 +141,39 @@ def test_a_tied_layer_has_its_variables_once() -> None:
     refused(moved, "params/layers_0/kernel", "params/layers_1/kernel", module=module)
 
 
-@pytest.mark.parametrize("box", [linen.Partitioned, linen.LogicallyPartitioned])
-def test_boxed_leaves_are_named_and_left_boxed(box: Any) -> None:
-    initializer = linen.with_partitioning(linen.initializers.ones, (None, "model"))
-    if box is linen.LogicallyPartitioned:
-        initializer = linen.with_logical_partitioning(linen.initializers.ones, (None, "model"))
-    module = linen.Dense(3, kernel_init=initializer)
-    tree = module.init(jax.random.key(0), jnp.ones((1, 4)))
+class Box(linen.Partitioned[Any]):
+    """A box that may hold anything else besides."""
+
+
+def test_boxes_that_nobody_knows_are_named_and_left_alone() -> None:
+    module = linen.Dense(3)
+    tree: Any = {"params": {"kernel": Box(jnp.ones((4, 3)), (None, "x")), "bias": ONES}}
     error = refused(tree, "params/kernel", module=module)
-    assert f"({box.__name__})" in str(error)
+    assert "(Box)" in str(error)
     assert "linen.unbox" in error.advice
-    assert type(tree["params"]["kernel"]) is box
+    assert type(tree["params"]["kernel"]) is Box
     assert from_linen(module, linen.unbox(tree)).in_size == (4,)
+
+
+def test_a_mapping_written_by_hand_gets_no_boxes() -> None:
+    class Own(linen.Module):
+        @linen.compact
+        def __call__(self, x: Any) -> Any:
+            kernel: Any = linen.with_partitioning(linen.initializers.ones, (None, "x"))
+            return x @ self.param("kernel", kernel, (4, 3))
+
+    def to_core(pair: Any, _: Any) -> nn.Module:
+        layer = nn.Linear(4, 3, b_init=None)
+        layer.weight.value = {"weight": pair[1]["params"]["kernel"]}
+        return layer
+
+    mapping = LayerMapping(nn.Linear, "linen", Own, to_core, lambda layer, _: layer)
+    tree = Own().init(jax.random.key(0), jnp.ones((1, 4)))
+    with registrations():
+        register_layer_mapping(mapping)
+        error = refused(tree, "params/kernel", module=Own())
+        assert type(from_linen(Own(), linen.unbox(tree))) is nn.Linear
+    assert "linen.unbox" in error.advice
 
 
 @pytest.mark.parametrize(

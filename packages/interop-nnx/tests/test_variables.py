@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 
 from interop_core import (
+    AxisNames,
     ConversionError,
     LayerMapping,
     UnsupportedStructureError,
@@ -116,12 +117,23 @@ class TestMetadata:
         layer: Any = linear()
         layer.bias.set_metadata("out_sharding", ("model",))
         layer.bias.set_metadata("mesh", None)  # stands beside it, and is nothing to take off
-        annotated = r"bias is annotated with out_sharding=\('model'"
-        with pytest.raises(ConversionError, match=annotated) as info:
+        assert from_nnx(layer).weight.axis_names == {"bias": AxisNames(("model",))}
+        layer.bias.set_metadata("out_sharding", None)  # says nothing
+        assert from_nnx(layer).weight.axis_names is None
+
+    @pytest.mark.parametrize(
+        "named, words",
+        [
+            ((1,), "bias: 1 names no axis"),
+            (("a", "b"), "there are 2 names, .* for the 1 axes of bias"),
+        ],
+    )
+    def test_names_that_are_none(self, named: tuple[Any, ...], words: str) -> None:
+        layer: Any = linear()
+        layer.bias.set_metadata("out_sharding", named)
+        with pytest.raises(ConversionError, match=words) as info:
             from_nnx(layer)
         assert info.value.problems[0].advice.endswith("del_metadata('out_sharding')")
-        layer.bias.set_metadata("out_sharding", None)  # says nothing
-        assert type(from_nnx(layer)) is nn.Linear
 
     @pytest.mark.skipif(not hasattr(nnx, "var_defaults"), reason="this flax has no var_defaults")
     @pytest.mark.parametrize("mode", ["hijax", "ref"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from . import environ, nn, random
 from .api import explain, supported_layers
+from .axis_names import AxisNames
 from .compare import Comparison, compare
 from .errors import (
     ConversionError,
     InteropError,
+    LostNamesWarning,
     MissingDependencyError,
     MissingShapeError,
     NotAModelError,
@@ -46,6 +48,7 @@ __all__ = [
     "ShortTermState",
     "State",
     # conversion
+    "AxisNames",
     "Comparison",
     "Explanation",
     "compare",
@@ -60,6 +63,7 @@ __all__ = [
     # errors
     "ConversionError",
     "InteropError",
+    "LostNamesWarning",
     "MissingDependencyError",
     "MissingShapeError",
     "NotAModelError",

@@ -5,6 +5,7 @@ Imports `bridge`, `layout` and `mapping`; `recipe` makes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Recipe:
         target_options: what the target layer is constructed with.
         example: shape of one unbatched input that the recipe was made for, if it was known.
         example_out: shape of the output for it, where it fits.
+        lost: names of axes that the target has no place for, in words.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Recipe:
     target_options: Config | None = None
     example: Size | None = None
     example_out: Size | None = None
+    lost: tuple[str, ...] = ()
 
     @property
     def sized(self) -> bool:
@@ -72,6 +75,16 @@ class Recipe:
             return self.entry.after(self.core, size)
         function = getattr(self.core, "output_size", None)
         return _size(function(size)) if function is not None else self.declared_out
+
+
+def array_key(leaves: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a recipe depends on of the arrays."""
+    try:
+        key = tuple([(n, a.shape, a.dtype, type(a)) for n, a in leaves.items()])
+    except AttributeError:  # something that is no array: no recipe will be made of it
+        return tuple(leaves)
+    names = getattr(leaves, "axis_names", None)
+    return (*key, *names.items()) if names else key
 
 
 def _size(value: Any) -> Size | None:

@@ -5,6 +5,7 @@ Imports `plan` and what it stands on; bridges call the two functions here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -13,10 +14,12 @@ from .calling import Running
 from .core_side import CORE, TRANSFORMED
 from .errors import (
     ConversionError,
+    LostNamesWarning,
     MissingShapeError,
     Problem,
     Refusal,
     UnsupportedStructureError,
+    format_path,
     raise_problems,
 )
 from .layout import IDENTITY, carry
@@ -76,7 +79,7 @@ def example_shape(sample_input: Any) -> tuple[int, ...] | None:
 
 
 def execute(plan: Plan, *, copy: bool = False) -> Any:
-    """Build the target model of a plan.
+    """Build the target model of a plan; warns of names of axes that the target has no place for.
 
     Args:
         plan: the plan.
@@ -89,7 +92,10 @@ def execute(plan: Plan, *, copy: bool = False) -> Any:
         InteropError: every problem of the plan in one error, before any array is touched.
     """
     raise_problems(plan.problems)
-    return Execution(plan, copy=copy).build(plan.root)
+    execution = Execution(plan, copy=copy)
+    built = execution.build(plan.root)
+    execution.report(3)
+    return built
 
 
 class Execution:
@@ -98,10 +104,14 @@ class Execution:
     Args:
         plan: the plan, without problems.
         copy: whether every array of the result is one of its own.
+
+    Attributes:
+        lost: what the result has no place for, layer by layer.
     """
 
     def __init__(self, plan: Plan, *, copy: bool = False) -> None:
         self.plan = plan
+        self.lost: list[str] = []
         self._built: dict[Hashable, Any] = {}
         self._finish = running(plan.target).duplicate if copy else None
 
@@ -113,6 +123,17 @@ class Execution:
             self._built[id(node.first or node)] = built
         return self.plan.bridge.lift(built, node.axes) if node.axes else built
 
+    def report(self, level: int) -> None:
+        """Warn of what was lost.
+
+        Args:
+            level: how many calls up the warning points to, from here.
+        """
+        if self.lost:
+            where = "; ".join(self.lost)
+            said = f"{self.plan.target.label} has no place for the names of axes: {where}"
+            warnings.warn(said, LostNamesWarning, stacklevel=level + 1)
+
     def _stack(self, node: Node) -> Any:
         assert node.children is not None
         return self.plan.target.stack(
@@ -121,7 +142,16 @@ class Execution:
 
     def _layer(self, node: Node) -> Any:
         built = moved(node, node.leaves)
+        if node.recipe is not None and node.recipe.lost:
+            self.lost.append(losses(node))
         return built if self._finish is None else self._finish(built)
+
+
+def losses(node: Node) -> str:
+    """What of one layer its counterpart has no place for; empty for nothing."""
+    if node.recipe is None or not node.recipe.lost:
+        return ""
+    return f"{format_path(node.path)} ({node.title}): {', '.join(node.recipe.lost)}"
 
 
 def moved(node: Node, leaves: Mapping[str, Any]) -> Any:

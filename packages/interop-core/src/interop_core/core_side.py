@@ -1,6 +1,6 @@
 """The core's own layers, seen as one side of a conversion.
 
-Imports `bridge`, `graph`, `nn` and the function rows.
+Imports `axis_names`, `bridge`, `graph`, `nn` and the function rows.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 from . import nn
 from ._in_use import put_in_use
 from ._survey import is_flat, survey
+from .axis_names import UNNAME, AxisNames, put_names, read_names
 from .bridge import Build, skeleton_of
 from .core_calls import CoreCalls
 from .errors import NotAModelError, Problem, Refusal
 from .function_rows import activation_rows
 from .functions import function_of, is_function, keywords_of, name_of
-from .graph import configuration, leaves
+from .graph import configuration, leaves, named_states
 from .mapping import Config, LayerMap
 from .options import Translation, parameters
 from .params import read_params
@@ -38,6 +39,7 @@ class Core(CoreCalls):
     label = "the core"
     prefix = "nn."
     function_title = "{}"
+    unname = UNNAME
 
     def __init__(self, *, apply_transforms: bool = False) -> None:
         self._apply = apply_transforms
@@ -109,7 +111,14 @@ class Core(CoreCalls):
             return {}
         if "update" in vars(node):
             raise Refusal("has an update of its own, put on this one object", "make it a class")
-        return read_params(node, leaves(node), apply=self._apply)
+        arrays = read_params(node, leaves(node), apply=self._apply)
+        held = named_states(node)
+        named = any(state.axis_names is not None for _, state in held)
+        return read_names(arrays, held) if named else arrays
+
+    def put_names(self, layer: Any, names: Mapping[str, AxisNames]) -> Any:
+        """Have the states hold the names of the axes of their arrays."""
+        return put_names(layer, names)
 
     def survey(
         self, node: Any
@@ -119,6 +128,9 @@ class Core(CoreCalls):
             arrays, key, held = survey(node)
             if not is_flat(key):
                 arrays = read_params(node, arrays, apply=self._apply)
+            for _, state in held:
+                if state.axis_names is not None:
+                    return read_names(arrays, held), key, held
             return arrays, key, held
         return self.leaves(node), tuple(self.config(node).values()), ()
 

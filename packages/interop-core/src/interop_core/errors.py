@@ -134,6 +134,14 @@ class VerificationError(InteropError):
         self.what = what
 
 
+class LostNamesWarning(UserWarning):
+    """The arrays of a model have named axes, and what it was converted to has no place for names.
+
+    The result computes the same. ``warnings.simplefilter("error", LostNamesWarning)`` has such a
+    conversion raise.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that stands in the way of a conversion.

@@ -1,6 +1,6 @@
 """A plan for people: a table with a row per layer, and every problem.
 
-Imports `plan` and `sharded`; `rich` only where it is installed and asked for.
+Imports `convert`, `plan` and `sharded`; `rich` only where it is installed and asked for.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .convert import losses
 from .errors import format_path
 from .plan import Node, Plan
 from .sharded import costs
@@ -54,6 +55,7 @@ class Explanation:
         rows: one for each layer.
         problems: everything that stands in the way.
         costs: what a conversion of arrays that are spread over devices moves between these.
+        lost: names of axes that the result has no place for.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -61,12 +63,16 @@ class Explanation:
         self.rows = tuple(_rows(plan.root))
         self.problems = plan.problems
         self.costs = () if plan.problems else tuple(_costs(plan.root))
+        self.lost = tuple(
+            filter(None, (losses(node) for node in plan.root.walk() if node.first is None))
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences below the table, but for problems: the ends of the model, and costs."""
+        """Sentences below the table, but for problems: the ends of the model, costs and losses."""
         found = [self.boundary] if self.boundary else []
-        return (*found, *(f"cost: {cost}" for cost in self.costs))
+        found += [f"cost: {cost}" for cost in self.costs]
+        return (*found, *(f"lost: names of axes of {lost}" for lost in self.lost))
 
     @property
     def convertible(self) -> bool:

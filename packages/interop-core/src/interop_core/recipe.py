@@ -15,7 +15,8 @@ import jax
 import numpy as np
 
 from ._in_use import put_in_use
-from ._recipe import Move, Recipe, Size
+from ._recipe import Move, Recipe, Size, array_key
+from .axis_names import with_names
 from .bridge import Bridge, Framework
 from .composite import Parts
 from .errors import (
@@ -91,7 +92,7 @@ def find_recipe(
         source.key(place),
         example,
         config_key,
-        _array_key(leaves),
+        array_key(leaves),
     )
     try:
         known = _recipes.get(key)
@@ -110,14 +111,6 @@ def find_recipe(
     return made
 
 
-def _array_key(leaves: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a recipe depends on of the arrays."""
-    try:
-        return tuple([(n, a.shape, a.dtype, type(a)) for n, a in leaves.items()])
-    except AttributeError:  # something that is no array: no recipe will be made of it
-        return tuple(leaves)
-
-
 class _Maker:
     """Works out one recipe; see `find_recipe`."""
 
@@ -134,6 +127,7 @@ class _Maker:
         self.source, self.target, self.bridge = source, target, bridge
         self.outward = target is bridge
         self.place, self.leaves, self.example, self.path = place, leaves, example, path
+        self.given = leaves
         self.title = source.title(place)
         self.problems: list[Problem] = []
 
@@ -229,10 +223,13 @@ class _Maker:
             through = parts.through()
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
+        build = self.target.builder(cls, options, names)
+        given = {} if self.problems else self.given
+        build, lost = with_names(self.source, self.target, build, moves, given, self._note)
         recipe = Recipe(
             self._target_title(row),
             moves,
-            self.target.builder(cls, options, names),
+            build,
             core,
             core_options,
             row.channels_at(core_options) if through is None else through.channels,
@@ -241,6 +238,7 @@ class _Maker:
             else through and through.example_rank,
             row,
             options,
+            lost=lost,
         )
         if self.example is None:
             return recipe

@@ -39,7 +39,8 @@ class State(Generic[T]):
         value: the value, or another state whose value is taken over.
         name: a label for the user.
         **metadata: further attributes. ``tag`` takes one label or several and is kept as a
-            frozenset.
+            frozenset. ``axis_names`` names the axes of the arrays, for their sharding: one
+            `interop_core.AxisNames`, or a dict of them by name.
 
     Example:
         >>> import numpy as np
@@ -54,6 +55,7 @@ class State(Generic[T]):
     _value: T
     _name: str | None
     tag: frozenset[str] | None
+    axis_names: Any = None  # metadata like any other; see `axis_names.AxisNames`
 
     def __init__(self, value: T | State[T], name: str | None = None, **metadata: Any) -> None:
         self._value = value.value if isinstance(value, State) else value

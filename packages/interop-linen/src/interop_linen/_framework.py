@@ -13,6 +13,7 @@ import jax
 from flax import linen
 from flax.core import meta
 
+from interop_core.axis_names import AxisNames
 from interop_core.bridge import Build
 from interop_core.core_side import not_a_model
 from interop_core.errors import (
@@ -33,9 +34,10 @@ from interop_core.functions import (
 from interop_core.mapping import Config, LayerMap, Unconvertible
 from interop_core.options import parameters
 
+from ._boxes import UNBOX, box, is_known, unboxed
 from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
-from ._tree import LinenNode, assemble, grow, key_of, leaves, plain
+from ._tree import LinenNode, Variables, assemble, grow, key_of, leaves, plain
 
 IGNORED = frozenset(
     {
@@ -49,7 +51,6 @@ IGNORED = frozenset(
 
 PARAMS = "params"
 WHOLE = "pass the whole tree that module.init(...) gives: {'params': {...}, ...}"
-UNBOX = "unbox them first: variables = flax.linen.unbox(variables)"
 UNBIND = "pass it unbound, with its variables: module, variables = bound.unbind()"
 
 
@@ -72,6 +73,7 @@ class Linen(Calling):
     channels_first = False
     misfit: type[InteropError] = VariablesError
     misfit_advice = "pass the variables that belong to this module"
+    unname = UNBOX
 
     def __init__(self, *, training: bool = False) -> None:
         self._mode = {"deterministic": not training, "use_running_average": not training}
@@ -151,19 +153,22 @@ class Linen(Calling):
     def leaves(self, node: LinenNode) -> Mapping[str, Any]:
         """The parameters by dotted name; other variables as ``"batch_stats:mean"``."""
         _require_layer(node.module)
-        found = {
-            name if collection == PARAMS else f"{collection}:{name}": array
-            for collection, tree in node.variables.items()
-            for name, array in leaves(tree, "", ".")
-        }
-        boxed = [
+        found = _own(node)
+        for array in found.values():
+            if isinstance(array, meta.AxisMetadata):
+                self._require(node, found, is_known)
+                return unboxed(found, lambda name: self.array_title(node, name))
+        return found
+
+    def _require(self, node: LinenNode, found: Variables, known: Callable[[Any], bool]) -> None:
+        """Raise a `Refusal` for boxes other than those that are known."""
+        strange = [
             f"{self.array_title(node, name)} ({type(array).__name__})"
             for name, array in found.items()
-            if isinstance(array, meta.AxisMetadata)
+            if isinstance(array, meta.AxisMetadata) and not known(array)
         ]
         if strange:
             raise Refusal(f"the variables hold boxes: {', '.join(strange)}", UNBOX, VariablesError)
-        return unboxed(found, boxed)
 
     def put_names(self, node: LinenNode, names: Mapping[str, AxisNames]) -> LinenNode:
         """Put arrays into boxes that name their axes."""
@@ -231,7 +236,12 @@ class Linen(Calling):
         return 0
 
     def lend(self, node: LinenNode) -> tuple[Any, dict[str, Any]]:
-        """The pair of module and variables."""
+        """The pair of module and variables.
+
+        Raises:
+            Refusal: for variables in boxes, which a mapping written by hand takes for arrays.
+        """
+        self._require(node, _own(node), lambda _: False)
         return assemble(node)
 
     def adopt(self, layer: Any) -> LinenNode:
@@ -291,6 +301,15 @@ def _maker(target: Any, arguments: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 _OWN = frozenset(row.foreign for row in ROWS if isinstance(row.foreign, type))
+
+
+def _own(node: LinenNode) -> Variables:
+    """The variables of a module by dotted name; those beside the parameters with a prefix."""
+    return {
+        name if collection == PARAMS else f"{collection}:{name}": array
+        for collection, tree in node.variables.items()
+        for name, array in leaves(tree, "", ".")
+    }
 
 
 def _kind(module: Any) -> Any:

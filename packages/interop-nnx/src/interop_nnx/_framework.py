@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from interop_core.axis_names import AxisNames
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import NotAModelError, Refusal
@@ -28,6 +29,7 @@ from interop_core.options import REQUIRED, parameters
 
 from ._calling import Calling
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
+from ._sharding import UNNAME, own_name, put_names
 from ._variables import arrays_of, holds_modules, is_stock, strays, variables_of
 from .companions import Carrying
 
@@ -72,6 +74,7 @@ class Nnx(Calling):
     unconvertible_core: tuple[Unconvertible, ...] = UNCONVERTIBLE_CORE
     ignored = IGNORED
     channels_first = False
+    unname = UNNAME.format(own_name())
 
     def check(self, model: Any) -> None:
         """Raise `NotAModelError` for what is no NNX module."""
@@ -148,6 +151,10 @@ class Nnx(Calling):
             problem = not_a_model(node, "flax.nnx").problems[0]
             raise Refusal(problem.reason, problem.advice, NotAModelError)
         return {}
+
+    def put_names(self, layer: Any, names: Mapping[str, AxisNames]) -> Any:
+        """Annotate the variables with the names of their axes; no mesh is asked for."""
+        return put_names(layer, names)
 
     def holders(self, node: Any) -> Iterable[tuple[str, Any]]:
         """The variables by dotted name."""

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
-from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 
+from interop_core.axis_names import NamedArrays
 from interop_core.errors import ConversionError, Refusal
 from interop_core.functions import is_companion
 from interop_core.options import parameters, same
 
 from ._attention import parts_of
+from ._sharding import plain_metadata, read
 from .companions import Carry
 
 INHERITED = frozenset({"dtype", "promote_dtype"})
@@ -39,6 +40,9 @@ STATISTICS = {nnx.BatchNorm: frozenset({"mean", "var"})}
 
 PARAMETERS: dict[type, type] = {nnx.LoRA: nnx.LoRAParam}
 """The type of a stock layer's parameters where it is not `nnx.Param`."""
+
+WITH_LORA = frozenset({nnx.LoRALinear})
+"""Layers that hold an `nnx.LoRA` of their own making."""
 
 
 class Kind(Enum):
@@ -123,12 +127,12 @@ def arrays_of(node: Any) -> dict[str, Any]:
     In place of an array that no row may carry over stands the `Refusal` that says why: a
     hand-written mapping may know what to do with it.
     """
-    found: dict[str, Any] = {}
+    found = NamedArrays()
     _gather(node, "", node, found)
     return found
 
 
-def _gather(node: Any, prefix: str, layer: Any, found: dict[str, Any]) -> None:
+def _gather(node: Any, prefix: str, layer: Any, found: NamedArrays) -> None:
     cls: Any = type(layer)
     for name, value in held(node):
         kind = kind_of(value)
@@ -136,13 +140,16 @@ def _gather(node: Any, prefix: str, layer: Any, found: dict[str, Any]) -> None:
             continue
         if kind is Kind.VARIABLE:
             found[prefix + name] = _value_of(value, name, layer)
+            if not value.get_metadata().keys() <= plain_metadata():
+                _annotate(value, prefix + name, name, found)
         elif kind is Kind.MODULE and node is layer and name in parameters(cls):
             _gather(value, f"{prefix}{name}.", value, found)  # a layer that it was given
         elif kind is Kind.MODULE:
             refusal = _changed(value, prefix + name, layer)
             if refusal is not None:
                 found[prefix + name] = refusal
-            _gather(value, f"{prefix}{name}.", layer, found)
+            whose = value if cls in WITH_LORA else layer
+            _gather(value, f"{prefix}{name}.", whose, found)
         elif kind is Kind.TREE:
             _gather(value, f"{prefix}{name}.", layer, found)
         elif kind is Kind.ARRAY and not (node is layer and name in parameters(cls)):
@@ -163,7 +170,9 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     """Why a module inside a stock layer is not what the layer's constructor puts there."""
     if not is_stock(type(layer)):
         return None
-    if type(layer) is nnx.MultiHeadAttention:
+    if type(layer) in WITH_LORA:
+        kind, given = nnx.LoRA, {}
+    elif type(layer) is nnx.MultiHeadAttention:
         kind, given = parts_of(layer).get(name, (nnx.Linear, {}))
     else:
         kind, given = nnx.Linear, {n: v for n, v in vars(layer).items() if n in INHERITED}
@@ -180,10 +189,16 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     return None
 
 
-@cache
-def _plain_metadata() -> frozenset[str]:
-    """What every variable is annotated with: modes of the variable, nothing of the array."""
-    return frozenset(nnx.Param(np.zeros(())).get_metadata())
+def _annotate(variable: Any, path: str, name: str, found: NamedArrays) -> None:
+    """Have the array of a variable keep what it is annotated with, or a `Refusal` in its place."""
+    if isinstance(found[path], Refusal):
+        return
+    metadata: Mapping[str, Any] = variable.get_metadata()
+    said = read(name, {key: metadata[key] for key in metadata.keys() - plain_metadata()})
+    if isinstance(said, Refusal):
+        found[path] = said
+    elif said is not None:
+        found.put(path, found[path], said)
 
 
 def _value_of(variable: Any, name: str, layer: Any) -> Any:
@@ -202,17 +217,6 @@ def _value_of(variable: Any, name: str, layer: Any) -> Any:
         return Refusal(
             f"{name} is an nnx.{kind.__name__}, which no row carries over", advice, ConversionError
         )
-    metadata: Mapping[str, Any] = variable.get_metadata()
-    if not metadata.keys() <= _plain_metadata():
-        beyond = {key: metadata[key] for key in sorted(metadata.keys() - _plain_metadata())}
-        lost = {key: value for key, value in beyond.items() if value is not None}
-        if lost:
-            said = ", ".join(f"{key}={value!r}" for key, value in lost.items())
-            return Refusal(
-                f"{name} is annotated with {said}, which the core cannot hold",
-                f"take it off first: variable.del_metadata({next(iter(lost))!r})",
-                ConversionError,
-            )
     statistic = name in STATISTICS.get(type(layer), ())
     wanted: Any = special or (nnx.BatchStat if statistic else nnx.Param)
     if kind is not wanted and (is_stock(type(layer)) or is_companion(type(layer))):
