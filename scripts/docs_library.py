@@ -88,8 +88,9 @@ FAMILIES = (
     Family(
         "normalisation",
         "Normalisation",
-        "Data brought to mean 0 and variance 1, over the axes that each layer names.",
-        ("_batch_norm", "_group_norm", "_instance_norm", "_normalization"),
+        "Data brought to mean 0 and variance 1, over the axes that each layer names; and weights "
+        "brought to a length.",
+        ("_batch_norm", "_group_norm", "_instance_norm", "_normalization", "_weight_norm"),
     ),
     Family("dropout", "Dropout", "Entries or channels left out while fitting.", ("_dropout*",)),
     Family("embedding", "Embedding", "Vectors looked up by number.", ("_embedding",)),

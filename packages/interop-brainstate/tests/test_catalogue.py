@@ -30,6 +30,8 @@ NOT_CONVERTED = {
     "EventLinear": "adds up a batch there",
     "FixedNumConn-pre": "does not work there",
     "InstanceNorm": "no row names exactly this layer",
+    "SpectralNorm": "no row names exactly this layer",
+    "WeightNorm": "no row names exactly this layer",
     "LinearGeneral": "no row names exactly this layer",
     "MaxPool1d-indices": "return_indices=True gives other indices there",
     "MaxPool2d-indices": "return_indices=True gives other indices there",

@@ -26,6 +26,8 @@ OURS_ALONE = {
     "ConvLocal2d": "a kernel for each place, which Flax Linen has",
     "ConvLocal3d": "a kernel for each place, which Flax Linen has",
     "InstanceNorm": "a group norm of one channel each, which the other frameworks have",
+    "SpectralNorm": "a weight divided by its largest singular value, as the others have it",
+    "WeightNorm": "length and direction of a weight apart, which the other frameworks have",
     "LinearGeneral": "a product over several axes at once, which the other frameworks have",
     "MoveAxis": "an axis move inside a stack, which models of channels-first frameworks need",
     "MultiHeadAttention": "attention, which the other frameworks have",

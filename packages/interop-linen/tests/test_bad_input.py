@@ -70,7 +70,6 @@ def imported(module: Any, x: Any = None, **options: Any) -> Any:
         (Around(linen.Dense(3)), UnsupportedStructureError, "forward of its own"),
         (OwnStack([linen.Dense(3)]), UnsupportedStructureError, "forward of its own"),
         (linen.remat(linen.Dense)(3), UnmappedLayerError, "extends Dense"),
-        (linen.WeightNorm(linen.Dense(3)), UnsupportedLayerError, "changes the weights"),
     ],
 )
 def test_modules_without_a_row(module: Any, error: type[InteropError], words: str) -> None:

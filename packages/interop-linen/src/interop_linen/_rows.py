@@ -35,6 +35,7 @@ from . import (
     _recurrent,
     _recurrent_sequence,
     companions,
+    _weight_norm,
 )
 
 ROWS: tuple[LayerMap, ...] = (
@@ -57,6 +58,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent_sequence.ROWS,
     *activation_rows(),
     *_activation.ROWS,
+    *_weight_norm.ROWS,
     *_pooling.ROWS,
     *padding_companions(companions),
     flatten_row(),
@@ -84,7 +86,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         for name in _OPERATIONS
         if hasattr(linen, name)  # releases differ
     ),
-    Unconvertible(linen.WeightNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )

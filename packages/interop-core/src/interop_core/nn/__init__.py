@@ -206,6 +206,7 @@ from ._transform_half_bounded import (
 from ._transform_vector import OrderedT, SimplexT, UnitVectorT
 from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from ._weight_standardization import weight_standardization
+from ._weight_norm import SpectralNorm, WeightNorm
 from ._wrapper import EnvironContext, Vmap
 from ._wrapper_map import Map
 
@@ -258,7 +259,7 @@ __all__ = [
     "FeatureAlphaDropout",
     # normalisation
     "BatchNorm0d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm",
-    "LayerNorm", "RMSNorm",
+    "LayerNorm", "RMSNorm", "SpectralNorm", "WeightNorm",
     # events and sparse connections
     "EventFixedNumConn", "EventFixedProb", "EventLinear", "FixedNumConn",
     # integration

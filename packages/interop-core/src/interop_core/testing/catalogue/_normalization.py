@@ -90,6 +90,33 @@ OTHER: tuple[Row, ...] = (
         "no bias",
         differs=BEYOND,
     ),
+    Row("WeightNorm", lambda nn: nn.WeightNorm(nn.Linear(3, 4)), ((2, 3),), differs=BEYOND),
+    Row(
+        "WeightNorm",
+        lambda nn: nn.WeightNorm(
+            nn.Conv1d((5, 3), 4, 2), feature_axes=(0, 2), epsilon=0.1, use_scale=False
+        ),
+        ((2, 5, 3),),
+        "two axes, no scale",
+        differs=BEYOND,
+    ),
+    Row(
+        "SpectralNorm",
+        lambda nn: nn.SpectralNorm(nn.Linear(3, 4)),
+        ((2, 3),),
+        steps=2,
+        context=FIT,
+        differs=BEYOND,
+    ),
+    Row(
+        "SpectralNorm",
+        lambda nn: nn.SpectralNorm(nn.Conv1d((5, 3), 4, 2), n_steps=2, keep_v=True),
+        ((2, 5, 3),),
+        "both vectors kept",
+        steps=2,
+        context=FIT,
+        differs=BEYOND,
+    ),
 )
 
 ROWS: tuple[Row, ...] = BATCH + OTHER
