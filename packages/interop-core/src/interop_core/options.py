@@ -47,7 +47,8 @@ _STATE_TYPE_ADVICE = "convert the layer with its default state types"
 def parameters(target: Any) -> dict[str, Any]:
     """Constructor parameters of a class, or a function's behind its first, with their defaults.
 
-    Variadic parameters are left out. A parameter without default has `REQUIRED`.
+    Variadic parameters are left out; what a constructor passes on by keyword is there with the
+    parameters of the class that it extends. A parameter without default has `REQUIRED`.
 
     Example:
         >>> parameters(jax.nn.gelu)
@@ -62,7 +63,15 @@ def parameters(target: Any) -> dict[str, Any]:
         return {}
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     named = [p for p in signature.parameters.values() if p.kind not in variadic]
-    return {parameter.name: parameter.default for parameter in named[1:]}
+    own = {parameter.name: parameter.default for parameter in named[1:]}
+    passes_on = any(p.kind is variadic[1] for p in signature.parameters.values())
+    return {**_inherited(target), **own} if passes_on and isinstance(target, type) else own
+
+
+def _inherited(cls: type) -> dict[str, Any]:
+    """Parameters of the constructor that a class's own stands in front of."""
+    above = [base for base in cls.__mro__[1:] if "__init__" in vars(base) and base is not object]
+    return parameters(above[0]) if above and "__init__" in vars(cls) else {}
 
 
 def same(a: Any, b: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from flax import nnx
 
@@ -13,26 +11,21 @@ from interop_core.companion_linear_rows import (
     connection_companions,
     linear_companions,
     masked_linear,
-    of_lora,
 )
-from interop_core.errors import ConversionError, Refusal
-from interop_core.holding import made
 from interop_core.mapping import (
     FEATURES,
     HAS,
     OUT_FEATURES,
     Config,
-    Iso,
     LayerMap,
     Only,
     Opt,
     Refused,
     case,
-    ignored,
     leaf,
 )
 
-from . import companions
+from . import _lora, companions
 from ._options import COMPUTE_DTYPE, DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
 
 
@@ -95,68 +88,6 @@ LINEAR = LayerMap(
 )
 
 
-def _of_one_dtype(config: Config, prefix: str) -> None:
-    held = {str(config[f"{prefix}{name}.dtype"]) for name in ("lora_a", "lora_b")}
-    if len(held) > 1:
-        raise Refusal(
-            f"matrices of {' and '.join(sorted(held))} are multiplied in one dtype by NNX and one "
-            "after the other by the core",
-            "cast them to one dtype",
-        )
-
-
-def _rank_to(rank: int, config: Config) -> int:
-    _of_one_dtype(config, "weight.")
-    return rank
-
-
-def _rank_back(_: Any, config: Config) -> int:
-    _of_one_dtype(config, "")
-    return int(config["lora_a.shape"][-1])
-
-
-_RANK = Iso(_rank_to, _rank_back, "read off lora_a")
-
-LORA = LayerMap(
-    nn.LoRA,
-    nnx.LoRA,
-    (
-        Opt("in_features", "in_features"),
-        Opt("lora_rank", "lora_rank", _RANK),
-        ignored("core", "in_size", "a declared size, which the data has anyway"),
-        *of_lora(),
-        Only("foreign", "dtype", None, "cast the model and its input instead"),
-        Only("foreign", "lora_param_type", nnx.LoRAParam, "use nnx.LoRAParam"),
-        PROMOTE_DTYPE,
-    ),
-    (leaf("weight.lora_a", "lora_a"), leaf("weight.lora_b", "lora_b")),
-    cases=(
-        case(in_features=3, lora_rank=2, out_features=4),
-        case(in_features=3, lora_rank=2, out_features=4,
-             base_module=made(nn.Linear, in_size=3, out_size=4)),
-    ),
-    refusals=(
-        Refused(
-            "foreign",
-            case(in_features=3, lora_rank=2, out_features=4, dtype=jnp.float32, input=(3,)),
-            "dtype=",
-        ),
-        Refused(
-            "foreign",
-            case(in_features=3, lora_rank=2, out_features=4, lora_param_type=nnx.Param, input=(3,)),
-            "lora_a is an nnx.Param",
-            ConversionError,
-        ),
-        Refused(
-            "foreign",
-            case(in_features=3, lora_rank=2, out_features=4, promote_dtype=_elementwise,
-                 input=(3,)),
-            "promote_dtype=.*_elem",
-        ),
-    ),
-    note="With a base module or without.",
-)  # fmt: skip
-
 _WORDS = Words()
 
 ROWS: tuple[LayerMap, ...] = (
@@ -164,5 +95,5 @@ ROWS: tuple[LayerMap, ...] = (
     LINEAR,
     *linear_companions(companions, _WORDS),
     *connection_companions(companions, _WORDS),
-    LORA,
+    *_lora.ROWS,
 )

@@ -63,7 +63,6 @@ _NO_CORE = "the core has no such layer"
 _CONVERT_PARTS = "convert what it holds, one by one"
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(nnx.LoRALinear, _NO_CORE, "add the product of the two factors to the kernel"),
     Unconvertible(nnx.SpectralNorm, "it rescales another layer's weights", _CONVERT_PARTS),
     Unconvertible(nnx.WeightNorm, "it rescales another layer's weights", _CONVERT_PARTS),
     Unconvertible(nnx.List, "a list says not how its layers are called", "use nnx.Sequential"),
