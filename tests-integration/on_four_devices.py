@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from interop_core import ConversionError, explain, nn
+from interop_core import AxisNames, ConversionError, LostNamesWarning, explain, nn
 from interop_core.layout import Blocks, Join, Shift, Split, axes, carry, chain
 from interop_core.reshape import Reshape
 from interop_equinox import from_equinox, to_equinox
@@ -39,8 +40,8 @@ def spread(mesh: Any, shape: tuple[int, ...], *spec: Any) -> Any:
 
 
 def padded(array: Any) -> tuple[Any, ...]:
-    spec = tuple(array.sharding.spec)
-    return spec + (None,) * (array.ndim - len(spec))
+    spec: tuple[Any, ...] = tuple(array.sharding.spec)
+    return (*spec, *[None] * (array.ndim - len(spec)))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,8 @@ def test_a_model_keeps_its_sharding(mesh: Any) -> None:
     assert flax.kernel.get_value() is not core.weight.value["weight"]
     assert padded(from_nnx(flax).weight.value["weight"]) == ("x", "y")
     assert to_linen(core)[1]["params"]["kernel"] is core.weight.value["weight"]
+    for convert in (to_equinox, to_nnx, to_linen):
+        convert(core, verify=True)
 
 
 def test_the_plan_says_what_cutting_a_sharded_axis_costs() -> None:
@@ -115,6 +118,23 @@ def test_arrays_on_different_devices_are_refused() -> None:
     cell = eqx.tree_at(lambda cell: (cell.weight_ih, cell.weight_hh), cell, parts)
     with pytest.raises(ConversionError, match="lie on different devices"):
         from_equinox(cell)
+
+
+def test_an_array_that_lies_on_a_mesh_needs_none_to_be_set() -> None:
+    mesh = jax.make_mesh((2, 2), ("x", "y"), axis_types=(AxisType.Auto,) * 2)
+    initializer: Any = nnx.with_partitioning(nnx.initializers.normal(), ("x", "y"))
+    with jax.set_mesh(mesh):
+        model: Any = nnx.Linear(4, 6, kernel_init=initializer, rngs=nnx.Rngs(0))
+    assert padded(model.kernel.get_value()) == ("x", "y")
+    core = from_nnx(model, verify=True)
+    assert core.weight.axis_names == {"weight": AxisNames(("x", "y"))}
+    assert padded(core.weight.value["weight"]) == ("x", "y")
+    boxes = to_linen(core, verify=True)[1]["params"]
+    assert boxes["kernel"].names == ("x", "y")
+    with pytest.warns(LostNamesWarning):
+        assert padded(to_equinox(core, verify=True).weight) == ("y", "x")
+    with jax.set_mesh(mesh):  # what is made there lies where it lay
+        assert to_nnx(core).kernel.get_value() is core.weight.value["weight"]
 
 
 def test_a_traced_conversion_knows_no_sharding(mesh: Any) -> None:

@@ -32,7 +32,10 @@ class Framework(Protocol):
     holds besides its elements and that does not keep the elements from being planned. Where two
     layers can share a variable, ``holders(node)`` gives the objects that hold a layer's arrays,
     with their names. Where it is quicker, ``survey(node)`` may give all at once: what ``leaves``
-    gives, a tuple that is equal for layers of equal ``config``, and the holders.
+    gives, a tuple that is equal for layers of equal ``config``, and the holders. Where arrays can
+    have named axes, ``leaves`` may give them as `axis_names.NamedArrays`, ``unname`` says in errors
+    how names are taken off, and ``put_names(layer, names)`` gives a layer that was built the names
+    of the axes of its arrays; without it names are reported as lost.
 
     Attributes:
         name: the short name: ``"nnx"``.

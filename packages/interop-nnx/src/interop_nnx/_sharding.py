@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import flax
 import numpy as np
-from flax import linen, nnx
+from flax import nnx
 
 from interop_core.axis_names import AxisNames
 from interop_core.errors import ConversionError, Refusal
@@ -20,8 +21,11 @@ from interop_core.errors import ConversionError, Refusal
 NAMES = ("out_sharding", "sharding_names", "sharding")
 """What releases of Flax call the names."""
 
-BOXES = {"Partitioned": linen.Partitioned, "LogicallyPartitioned": linen.LogicallyPartitioned}
-"""The boxes of Linen that a variable may come from, which it notes as its ``linen_meta_type``."""
+BOXES = {
+    "Partitioned": flax.core.meta.Partitioned,
+    "LogicallyPartitioned": flax.linen.LogicallyPartitioned,
+}
+"""What a variable that Flax has made of a boxed one notes as its ``linen_meta_type``."""
 
 UNNAME = "take the names off first: variable.del_metadata({!r})"
 
