@@ -64,7 +64,7 @@ GENERAL = LayerMap(
     ),
     foreign_cases=(
         case(in_features=(2, 3), out_features=(4, 5), axis=(-2, -1), input=(6, 2, 3)),
-        case(in_features=3, out_features=4, axis=[-2], batch_axis={0: 2}, input=(5, 3, 2)),
+        case(in_features=4, out_features=5, axis=[-2], batch_axis={1: 2, 0: 3}, input=(3, 4, 2)),
     ),
     refusals=(
         *(

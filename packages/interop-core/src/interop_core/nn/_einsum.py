@@ -118,7 +118,7 @@ class Einsum(Module):
     The formula is of the whole input: ``...`` in it stands for any leading axes, batch axes
     included, so ``"...a,ab->...b"`` is a `Linear`. Without it the layer takes arrays of just this
     many axes, and the first may be the batch's: ``"nta,hab->nthb"`` takes batches of examples of
-    two axes.
+    two axes. Axes of one letter have one length: those of length 1 are not stretched.
 
     The state ``weight`` holds ``{"weight": W, "bias": b}``, without ``"bias"`` where ``bias_shape``
     is None.
