@@ -25,7 +25,7 @@ def imported(module: Any) -> Any:
         (linen.DenseGeneral((4,), axis=(-1,)), nn.Linear),
         (linen.DenseGeneral((4, 2)), nn.LinearGeneral),
         (linen.DenseGeneral(4, axis=[-1, -2]), nn.LinearGeneral),
-        (linen.DenseGeneral(4, batch_dims=0), nn.LinearGeneral),
+        (linen.DenseGeneral(4, batch_dims=(0,)), nn.LinearGeneral),
     ],
     ids=["one axis", "new axes", "axes", "batch"],
 )
