@@ -21,6 +21,7 @@ NOT_CONVERTED = {
     "Bidirectional": "no row names exactly this layer",
     "RNN": "no row names exactly this layer",
     "AllToAll-one weight": "one column for all outputs there",
+    "ConvLSTMCell": "no row names exactly this layer",
     "ConvLocal1d": "no row names exactly this layer",
     "ConvLocal2d": "no row names exactly this layer",
     "ConvLocal3d": "no row names exactly this layer",

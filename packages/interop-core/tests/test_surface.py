@@ -22,6 +22,7 @@ OURS_ALONE = {
     "Bidirectional": "a sequence from both ends, which the other frameworks have",
     "RNN": "a cell along the time axis, which the other frameworks have",
     "Einsum": "a product along the axes of a formula, which the other frameworks have",
+    "ConvLSTMCell": "a recurrent cell over images, which Flax Linen has",
     "ConvLocal1d": "a kernel for each place, which Flax Linen has",
     "ConvLocal2d": "a kernel for each place, which Flax Linen has",
     "ConvLocal3d": "a kernel for each place, which Flax Linen has",

@@ -99,8 +99,11 @@ def one_by_one(
     def on_example(x: Any, carry: Any, *others: Any) -> tuple[Any, Any]:
         if call.first_in:
             x, others = _to_front(x), tuple(map(_to_front, others))
+            carry = {name: _to_front(array) for name, array in carry.items()}
         y, carry = function(x, carry, *others)
-        return (jnp.moveaxis(y, 0, -1) if call.first_out and jnp.ndim(y) > 1 else y), carry
+        if call.first_out:
+            y, carry = _to_back(y), {name: _to_back(array) for name, array in carry.items()}
+        return y, carry
 
     mapped: Any = on_example
     for _ in range(call.leading):
@@ -111,6 +114,10 @@ def one_by_one(
 
 def _to_front(x: Any) -> Any:
     return jnp.moveaxis(x, -1, 0) if jnp.ndim(x) > 1 else x
+
+
+def _to_back(y: Any) -> Any:
+    return jnp.moveaxis(y, 0, -1) if jnp.ndim(y) > 1 else y
 
 
 def copied(array: Any) -> Any:

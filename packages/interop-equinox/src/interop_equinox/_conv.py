@@ -175,9 +175,10 @@ def _masked(row: LayerMap) -> LayerMap:
     )
 
 
-_CHANNELS_FIRST = iso(
+CHANNELS_FIRST = iso(
     lambda size: (size[-1], *size[:-1]), lambda size: (*size[1:], size[0]), "channels first"
 )
+"""The size of an example, all of it."""
 
 
 def _bias_of_places(rank: int) -> Layout:
@@ -186,7 +187,7 @@ def _bias_of_places(rank: int) -> Layout:
 
 LOCAL = local_convolution_companions(
     companions,
-    Opt("in_size", "in_size", _CHANNELS_FIRST),
+    Opt("in_size", "in_size", CHANNELS_FIRST),
     name="weight",
     kernel=_kernel,
     bias=_bias_of_places,

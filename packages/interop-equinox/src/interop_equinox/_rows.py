@@ -33,6 +33,7 @@ from . import (
     _padding,
     _pooling,
     _recurrent,
+    _recurrent_convolution,
     _recurrent_sequence,
 )
 from .companions import ScaleAndShift
@@ -80,6 +81,7 @@ _ROWS: tuple[LayerMap, ...] = (
     *_embedding.ROWS,
     *_attention.ROWS,
     *_recurrent.ROWS,
+    *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
     *_pooling.ROWS,
     *_general.ROWS,

@@ -33,6 +33,7 @@ from . import (
     _norm,
     _pooling,
     _recurrent,
+    _recurrent_convolution,
     _recurrent_sequence,
     companions,
     _weight_norm,
@@ -55,6 +56,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_event.ROWS,
     *_attention.ROWS,
     *_recurrent.ROWS,
+    *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
     *activation_rows(),
     *_activation.ROWS,
@@ -76,11 +78,6 @@ _OPERATIONS = (
 )
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(
-        linen.ConvLSTMCell,
-        "its gates are convolutions of an image of states, where those of a core cell are products",
-        "use linen.LSTMCell on each position",
-    ),
     *(
         Unconvertible(getattr(linen, name), _OPERATION, "convert the layer without it")
         for name in _OPERATIONS

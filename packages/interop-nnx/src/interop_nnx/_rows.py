@@ -31,6 +31,7 @@ from . import (
     _pooling,
     _recurrent,
     _recurrent_companions,
+    _recurrent_convolution,
     _recurrent_sequence,
 )
 
@@ -48,6 +49,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent_companions.STATEFUL,  # the first that is chosen is taken
     *_recurrent.ROWS,
     *_recurrent_companions.WITH_CARRY,
+    *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
     *_event.ROWS,
     *_pooling.ROWS,

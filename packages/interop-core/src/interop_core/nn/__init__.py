@@ -157,6 +157,7 @@ from ._prefetch import (
     init_maybe_prefetch,
 )
 from ._recurrent import LSTMCell, RNNCell, ValinaRNNCell
+from ._recurrent_convolution import ConvLSTMCell
 from ._recurrent_gated import GRUCell, MGUCell, URLSTMCell
 from ._recurrent_sequence import RNN, Bidirectional
 from ._regularization import (
@@ -266,7 +267,7 @@ __all__ = [
     "exp_euler_step",
     # recurrence
     "GRUCell", "LSTMCell", "MGUCell", "RNNCell", "URLSTMCell", "ValinaRNNCell", "RNN",
-    "Bidirectional",
+    "Bidirectional", "ConvLSTMCell",
     # dynamics and delays
     "Delay", "DelayAccess", "Dynamics", "InterpolationRegistry", "OutputDelayAt", "Prefetch",
     "PrefetchDelay", "PrefetchDelayAt", "StateWithDelay", "init_maybe_prefetch",

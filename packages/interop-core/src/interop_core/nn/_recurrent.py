@@ -14,7 +14,15 @@ from ._linear import Linear
 from ._module import Module
 from ._parameters import as_array, parameter, remembered
 
-__all__ = ["Activation", "HiddenCell", "LSTMCell", "RNNCell", "ValinaRNNCell", "find_activation"]
+__all__ = [
+    "Activation",
+    "HiddenCell",
+    "LSTMCell",
+    "RNNCell",
+    "SizedCell",
+    "ValinaRNNCell",
+    "find_activation",
+]
 
 Activation = str | Callable[[jax.Array], jax.Array]
 
@@ -52,43 +60,27 @@ class RNNCell(Module):
     """
 
 
-class HiddenCell(RNNCell):
-    """The base class of the cells whose hidden states are vectors of one length.
+class SizedCell(RNNCell):
+    """The base class of the cells whose hidden states have the shape of an output.
 
-    A subclass names its states in ``hidden`` and makes its parameters after this constructor.
+    A subclass names its states in ``hidden``, and makes its parameters and both sizes after this
+    constructor.
 
     Args:
-        num_in: number of input features.
-        num_out: number of units.
         state_init: initializer of every hidden state.
         activation: name of a function of this package, or a function.
         name: a label for the user.
 
     Raises:
-        ValueError: if a number of features is no integer, or there is no activation function of a
-            name.
+        ValueError: if there is no activation function of a name.
         TypeError: if the activation is neither a name nor a function.
     """
 
     hidden: ClassVar[tuple[str, ...]] = ("h",)
     h: State[jax.Array]
 
-    def __init__(
-        self,
-        num_in: int,
-        num_out: int,
-        state_init: Any,
-        activation: Activation,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, state_init: Any, activation: Activation, name: str | None = None) -> None:
         super().__init__(name=name)
-        self.in_size, self.out_size = num_in, num_out
-        if len(self.in_size) != 1 or len(self.out_size) != 1:
-            raise ValueError(
-                f"{type(self).__name__} takes numbers of features, not shapes: got {num_in} and "
-                f"{num_out}."
-            )
-        self.num_in, self.num_out = self.in_size[0], self.out_size[0]
         find_activation(activation, "activation")
         self.state_init = state_init
         self.activation = activation
@@ -120,7 +112,7 @@ class HiddenCell(RNNCell):
     def _initial(self, batch_size: int | None) -> Any:
         """Make the initial value of one state."""
         batch = () if batch_size is None else (int(batch_size),)
-        return parameter(self.state_init, (*batch, self.num_out))
+        return parameter(self.state_init, (*batch, *self.out_size))
 
     def _check_states(self) -> None:
         """Refuse to go on without states."""
@@ -136,15 +128,51 @@ class HiddenCell(RNNCell):
         """Make an array of the input, and refuse what does not fit the cell or its states."""
         self._check_states()
         array = as_array(x)
-        h = self.h.value
-        if array.shape[:-1] != h.shape[:-1] or array.shape[-1:] != self.in_size:
-            self.output_size(array.shape[-1:])
+        h, rank = self.h.value, len(self.in_size)
+        if array.shape[:-rank] != h.shape[:-rank] or array.shape[-rank:] != self.in_size:
+            self.output_size(array.shape[-rank:])
             raise ValueError(
                 f"The input has shape {array.shape} and the state {h.shape}: their leading axes "
                 "must agree. init_state(batch_size) or reset_state(batch_size) makes states that "
                 "fit."
             )
         return array
+
+
+class HiddenCell(SizedCell):
+    """The base class of the cells whose hidden states are vectors of one length.
+
+    A subclass names its states in ``hidden`` and makes its parameters after this constructor.
+
+    Args:
+        num_in: number of input features.
+        num_out: number of units.
+        state_init: initializer of every hidden state.
+        activation: name of a function of this package, or a function.
+        name: a label for the user.
+
+    Raises:
+        ValueError: if a number of features is no integer, or there is no activation function of a
+            name.
+        TypeError: if the activation is neither a name nor a function.
+    """
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        state_init: Any,
+        activation: Activation,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(state_init, activation, name)
+        self.in_size, self.out_size = num_in, num_out
+        if len(self.in_size) != 1 or len(self.out_size) != 1:
+            raise ValueError(
+                f"{type(self).__name__} takes numbers of features, not shapes: got {num_in} and "
+                f"{num_out}."
+            )
+        self.num_in, self.num_out = self.in_size[0], self.out_size[0]
 
     def output_size(self, in_size: tuple[int, ...]) -> tuple[int, ...]:
         """Give ``(num_out,)``.

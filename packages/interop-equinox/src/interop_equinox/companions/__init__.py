@@ -39,6 +39,7 @@ from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
+from ._recurrent_convolution import ConvLSTMCell
 from ._recurrent_sequence import RNN, Bidirectional
 from ._recurrent_stateful import (
     StatefulGRUCell,
@@ -60,6 +61,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLSTMCell",
     "ConvLocal1d",
     "ConvLocal2d",
     "ConvLocal3d",

@@ -83,6 +83,7 @@ from ._recurrent import (
     URLSTMCell,
     ValinaRNNCell,
 )
+from ._recurrent_convolution import ConvLSTMCell, StatefulConvLSTMCell
 from ._rotary import RoPE
 
 __all__ = [
@@ -103,6 +104,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLSTMCell",
     "ConvLocal1d",
     "ConvLocal2d",
     "ConvLocal3d",
@@ -140,6 +142,7 @@ __all__ = [
     "SignedWLinear",
     "Softmax2d",
     "SparseLinear",
+    "StatefulConvLSTMCell",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",

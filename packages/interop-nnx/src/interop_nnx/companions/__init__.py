@@ -93,6 +93,7 @@ from ._recurrent import (
     URLSTMCell,
     ValinaRNNCell,
 )
+from ._recurrent_convolution import ConvLSTMCell, StatefulConvLSTMCell
 from ._rotary import RoPE
 
 __all__ = [
@@ -115,6 +116,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvLSTMCell",
     "ConvLocal1d",
     "ConvLocal2d",
     "ConvLocal3d",
@@ -153,6 +155,7 @@ __all__ = [
     "Softmax2d",
     "SparseLinear",
     "Stateful",
+    "StatefulConvLSTMCell",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",

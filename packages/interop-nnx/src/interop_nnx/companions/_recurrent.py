@@ -80,14 +80,19 @@ class Stateful(Carrying):
         """Compute the carry after one step; its last entry is the output."""
         raise NotImplementedError
 
+    @property
+    def hidden_shape(self) -> Shape:
+        """Shape of the carry of one example."""
+        return (self.hidden_features,)
+
     def reset_carry(self, batch_shape: Sequence[int] = ()) -> None:
         """Begin a sequence: make the carry, or set it back, to zeros.
 
         Args:
-            batch_shape: the axes in front of the features.
+            batch_shape: the axes in front of one example.
         """
         for name in self.carried:
-            zeros = jnp.zeros((*batch_shape, self.hidden_features), self.param_dtype)
+            zeros = jnp.zeros((*batch_shape, *self.hidden_shape), self.param_dtype)
             self.carry_on(name, zeros)
 
     def __call__(self, x: Any) -> Any:

@@ -6,6 +6,7 @@ from ._row import Row
 
 _OURS = "the published cell has no such option"
 _BEYOND = "the published library runs cells over sequences by a function"
+_NO_IMAGES = "the published library has no such cell"
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -115,6 +116,25 @@ ROWS: tuple[Row, ...] = (
         "softplus, initial state",
         batch=2,
         steps=3,
+    ),
+    Row(
+        "ConvLSTMCell",
+        lambda nn: nn.ConvLSTMCell((4, 3, 2), 3, 2),
+        ((2, 4, 3, 2),),
+        batch=2,
+        steps=3,
+        differs=_NO_IMAGES,
+    ),
+    Row(
+        "ConvLSTMCell",
+        lambda nn: nn.ConvLSTMCell(
+            (4, 2), 2, 3, b_init=None, padding_mode="CIRCULAR", forget_bias=0.0
+        ),
+        ((2, 4, 2),),
+        "no bias, circular, forget_bias",
+        batch=2,
+        steps=3,
+        differs=_NO_IMAGES,
     ),
     Row(
         "RNN",
