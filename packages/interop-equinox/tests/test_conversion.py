@@ -178,7 +178,6 @@ LINEAR = eqx.nn.Linear(3, 3, key=KEY)
         (eqx.nn.Lambda(lambda x: x), UnmappedLayerError, "lambda"),
         (eqx.nn.Lambda(LINEAR), UnsupportedLayerError, "calls a module"),
         (eqx.nn.Pool(0.0, jnp.add, 1, 2), UnsupportedConfigurationError, "operation="),
-        (eqx.nn.WeightNorm(LINEAR), UnsupportedLayerError, "length and the direction"),
         (eqx.nn.AdaptivePool(2, 1, jnp.max), UnsupportedLayerError, "may be any function"),
     ],
 )

@@ -58,6 +58,20 @@ class Weights:
     def __init__(self, rows: Sequence[LayerMap]) -> None:
         self._rows = tuple(rows)
 
+    def _row(self, config: Config) -> tuple[LayerMap | None, Config]:
+        """The row of the core layer inside, and its configuration."""
+        layer = config["layer"]
+        its: dict[str, Any] = {**configuration(layer), "example": config.get("example")}
+        its |= {f"{n}.shape": tuple(array.shape) for n, array in leaves(layer).items()}
+        its["stacked"] = False
+        row = next((r for r in self._rows if r.core is type(layer) and r.chosen(its)), None)
+        return row, its
+
+    def example_rank(self, config: Config) -> int | None:
+        """Rank of the one example that the counterpart of the core layer inside takes."""
+        row, its = self._row(config)
+        return None if row is None or row.example_rank is None else row.example_rank(its)
+
     def of_core(self, config: Config) -> Weight:
         """The weight that a core layer of this configuration is about.
 
@@ -66,10 +80,7 @@ class Weights:
         """
         layer, name = config["layer"], config["weight_name"]
         held = leaves(layer)
-        its: dict[str, Any] = {**configuration(layer), "example": config.get("example")}
-        its |= {f"{n}.shape": tuple(array.shape) for n, array in held.items()}
-        its["stacked"] = False
-        row = next((r for r in self._rows if r.core is type(layer) and r.chosen(its)), None)
+        row, _ = self._row(config)
         for entry in row.leaves if row is not None else ():
             order = _order(entry.layout, len(held[name].shape)) if name in held else None
             if entry.core == (name,) and len(entry.foreign) == 1 and order is not None:

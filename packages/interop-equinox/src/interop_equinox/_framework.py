@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -133,6 +134,7 @@ class Equinox(Calling):
         if "dropout_p" in parameters(kind):  # attention keeps it in a layer inside alone
             dropout = held.get("dropout")
             kept["dropout_p"] = getattr(dropout, "p", dropout)
+        kept |= {f"{n}.type": type(v) for n, v in held.items() if _is_given(kind, n, v)}
         return {name: value_of(value) for name, value in kept.items()}
 
     def audit(self, node: Any) -> None:
@@ -226,10 +228,15 @@ def _is_given(kind: Any, name: str, value: Any) -> bool:
 
 
 def _abstract(target: Any, options: Config) -> Any:
-    """Run a constructor without computing anything."""
+    """Run a constructor without computing anything.
+
+    What it computes of the arrays of a layer that it is given is a shape then as well.
+    """
+    given = {n: v for n, v in options.items() if _is_given(target, n, v)}
+    rest = {n: v for n, v in options.items() if n not in given}
     if "key" in parameters(target):
-        return eqx.filter_eval_shape(lambda key: target(**options, key=key), _KEY)
-    return eqx.filter_eval_shape(lambda: target(**options))
+        return eqx.filter_eval_shape(lambda g, key: target(**rest, **g, key=key), given, _KEY)
+    return eqx.filter_eval_shape(lambda g: target(**rest, **g), given)
 
 
 def _taking_key(layer: Any) -> Any:
@@ -269,8 +276,17 @@ def _differences(made: Any, found: Any, prefix: str) -> Iterator[str]:
                 yield from _differences(value, other, f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}={other!r}"
-        elif not (_is_array(value) or _is_array(other) or same(value, other)):
+        elif not (_is_array(value) or _is_array(other) or _alike(value, other)):
             yield f"{prefix}{name}={other!r}"
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two options are the same, partial functions by what they hold."""
+    if not (isinstance(a, partial) and isinstance(b, partial)):
+        return same(a, b)
+    return (a.func, a.args, a.keywords.keys()) == (b.func, b.args, b.keywords.keys()) and all(
+        _alike(a.keywords[name], b.keywords[name]) for name in a.keywords
+    )
 
 
 def _places(node: Any, prefix: str) -> Iterator[tuple[str, Hashable]]:

@@ -35,6 +35,7 @@ from . import (
     _recurrent,
     _recurrent_convolution,
     _recurrent_sequence,
+    _weight_norm,
 )
 from .companions import ScaleAndShift
 
@@ -83,6 +84,7 @@ _ROWS: tuple[LayerMap, ...] = (
     *_recurrent.ROWS,
     *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
+    *_weight_norm.ROWS,
     *_pooling.ROWS,
     *_general.ROWS,
     *_padding.ROWS,
@@ -104,12 +106,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         ScaleAndShift,
         "a folded batch normalisation has no running statistics to go on training with",
         "convert the model that it was folded from",
-    ),
-    Unconvertible(
-        eqx.nn.WeightNorm,
-        "it trains the length and the direction of a weight, of which it makes the weight in every "
-        "call, and the core trains the weight",
-        "convert the layer inside with the weight that g * v / norm(v) makes",
     ),
     Unconvertible(
         eqx.nn.SpectralNorm,

@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.functions import with_keywords
@@ -19,6 +20,16 @@ from interop_core.testing import Harness
 from . import BRIDGE, from_equinox, to_equinox
 
 
+def _concrete(value: Any) -> Any:
+    """A layer with arrays where it has shapes, which a layer around it may compute with."""
+
+    def filled(leaf: Any) -> Any:
+        shape = isinstance(leaf, jax.ShapeDtypeStruct)
+        return jnp.ones(leaf.shape, leaf.dtype) if shape else leaf
+
+    return jax.tree.map(filled, value) if isinstance(value, eqx.Module) else value
+
+
 class EquinoxHarness(Harness):
     """Equinox layers are modules, or pairs of module and `eqx.nn.State`."""
 
@@ -27,6 +38,7 @@ class EquinoxHarness(Harness):
         if not isinstance(target, type):
             return eqx.nn.Lambda(with_keywords(target, options))
         key = {"key": jax.random.key(0)} if "key" in parameters(target) else {}
+        options = {name: _concrete(value) for name, value in options.items()}
         model, state = eqx.nn.make_with_state(target)(**options, **key)
         return (model, state) if jax.tree.leaves(state) else model
 

@@ -49,6 +49,7 @@ from ._recurrent_stateful import (
     StatefulValinaRNNCell,
 )
 from ._rotary import RoPE
+from ._weight_norm import WeightNorm
 
 __all__ = [
     "AllToAll",
@@ -106,6 +107,7 @@ __all__ = [
     "URLSTMCell",
     "Unflatten",
     "ValinaRNNCell",
+    "WeightNorm",
     "carry_axes",
     "reset_carries",
 ]
