@@ -37,7 +37,6 @@ from interop_core.mapping import (
     leaf,
 )
 from interop_core.nn._einsum import bias_axes
-from interop_core.options import parameters
 
 from ._arrays import COMPUTE_DTYPE, PROMOTION, shape_of
 from ._linear import _as_they_are, _product
@@ -125,9 +124,6 @@ def _bias_shape(used: bool, config: Config) -> tuple[int, ...] | None:
         return None
 
 
-_KNOWN = parameters(linen.Einsum)
-_ACCUMULATION = "preferred_element_type"
-
 EINSUM = LayerMap(
     nn.Einsum,
     linen.Einsum,
@@ -143,7 +139,7 @@ EINSUM = LayerMap(
         Opt("dtype", "dtype", COMPUTE_DTYPE),
         Opt("precision", "precision"),
         PROMOTION,
-        *((Only("foreign", _ACCUMULATION, None),) if _ACCUMULATION in _KNOWN else ()),
+        Only("foreign", "preferred_element_type", None, "use dtype=... for another compute dtype"),
     ),
     (leaf("weight.weight", "kernel"), leaf("weight.bias", "bias", canonical_bias, when=has_bias)),
     cases=(
@@ -185,9 +181,9 @@ EINSUM = LayerMap(
                 preferred_element_type=jnp.float32,
                 input=(3,),
             ),
-            _ACCUMULATION,
+            "preferred_element_type=",
         ),
-    )[: 2 + (_ACCUMULATION in _KNOWN)],
+    ),
 )
 
 ROWS: tuple[LayerMap, ...] = (GENERAL, EINSUM)
