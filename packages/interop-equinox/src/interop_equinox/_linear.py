@@ -131,6 +131,7 @@ LORA = companion(
         leaf("weight.lora_a", "lora_a", axes("i r -> r i")),
         leaf("weight.lora_b", "lora_b", axes("r o -> o r")),
     ),
+    example_rank=lambda _: 1,
     cases=(
         case(in_features=3, lora_rank=2, out_features=4),
         case(
