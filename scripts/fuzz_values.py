@@ -1,4 +1,4 @@
-"""What the fuzzer gives the parameters of a framework's constructors: values by parameter name.
+"""What the fuzzer gives the parameters of constructors: values by parameter name.
 
 Likely values and odd ones alike; whatever a constructor or its call refuses is drawn anew. A
 parameter without a list here gets values by its default, so that one of a new release is tried too.
@@ -7,13 +7,15 @@ parameter without a list here gets values by its default, so that one of a new r
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from interop_core.nn import init
 
 Draw = random.Random
 Drawn = Callable[[Draw], Any]
@@ -61,6 +63,17 @@ functions = one_of(
     jnp.sin, jnp.square, own_function, lambda x: x + 1,
 )  # fmt: skip
 
+
+def masks(draw: Draw) -> Any:
+    """No mask mostly; else one of some shape."""
+    if draw.random() < 0.5:
+        return None
+    shape = tuple(draw.choice((1, 2, 3, 4)) for _ in range(draw.choice((1, 2, 2, 3, 4))))
+    return np.random.default_rng(draw.randrange(99)).integers(0, 2, shape).astype(np.float32)
+
+
+initializers = one_of(None, init.ZeroInit(), init.Constant(0.5), init.Normal(0.3), 0.5)
+
 VALUES: dict[str, Drawn] = {
     **dict.fromkeys(
         (
@@ -104,6 +117,53 @@ VALUES: dict[str, Drawn] = {
     "feature_group_count": one_of(1, 2, 3),
     "groups": one_of(1, 2, 3),
     "num_groups": one_of(None, 1, 2, 3),
+    "num_in": small,
+    "num_out": small,
+    "in_kv_features": one_of(None, 2, 4),
+    "num_kv_heads": one_of(None, 1, 2),
+    "prob": one_of(0.0, 0.3, 0.5, 1.0),
+    "dropout_rate": one_of(0.0, 0.3),
+    "dropout_p": one_of(0.0, 0.3),
+    "w_init": initializers,
+    "b_init": initializers,
+    "weight_init": initializers,
+    "bias_initializer": initializers,
+    "scale_initializer": initializers,
+    "state_init": initializers,
+    "gate_activation": functions,
+    "w_mask": masks,
+    "w_sign": masks,
+    "mask": masks,
+    "sizes": one_of((2, -1), (-1, 2), (1, -1), (3, 2), (2, 2)),
+    "source": one_of(-1, 0, 1, -2, (0, 1)),
+    "destination": one_of(-1, 0, 1, -2, (1, 0)),
+    "start_axis": one_of(0, 1, -2, -1),
+    "end_axis": one_of(-1, 1, -2),
+    "start_dimension": one_of(0, 1, -2),
+    "stop_dimension": one_of(None, 2, 3, -1),
+    "dim": one_of(-1, -2, 0, 1, None),
+    "norm_type": one_of(1.0, 2.0, 3.0, 1.5, 0.5, float("inf")),
+    "threshold": one_of(0.0, 0.1, -0.5, 1.0),
+    "value": one_of(0.0, 0, 1.5, -2.0),
+    "lower": one_of(0.125, 0.0, 0.3),
+    "upper": one_of(0.3333, 0.3, 0.5),
+    "min_val": one_of(-1.0, 0.0, -0.1),
+    "max_val": one_of(1.0, 0.2, 6.0),
+    "lambd": one_of(0.5, 0.0, 0.1),
+    "alpha": one_of(1.0, 0.5, 2.0, 0.0),
+    "negative_slope": one_of(0.01, 0.3, 0.0, 1.0),
+    "target_size": sizes(1, 3),
+    "channel_axis": one_of(-1, 0, 1, -2, -3, None),
+    "feature_axis": one_of(-1, 0, 1, -2),
+    "max_norm": one_of(None, 1.0, 0.1),
+    "padding_idx": one_of(None, 0, 1, -1),
+    "efferent_target": one_of("post", "pre"),
+    "num_parameters": one_of(1, 2, 3, 4),
+    "rhs_dilation": sizes(1, 2),
+    "lhs_dilation": sizes(1, 2),
+    "force_float32_reductions": flag,
+    "axis_name": one_of(None, "batch", "i"),
+    "seed": one_of(None, 0, 3),
     "group_size": one_of(None, 1, 2),
     "dtype": dtypes,
     "param_dtype": stored,
@@ -125,7 +185,6 @@ VALUES: dict[str, Drawn] = {
     "count_include_pad": flag,
     "target_shape": sizes(1, 3),
     "shape": either(small, sizes(1, 4)),
-    "mask": one_of(None),
     "activation": functions,
     "activation_fn": functions,
     "final_activation": functions,
@@ -144,9 +203,33 @@ VALUES: dict[str, Drawn] = {
 
 TAKEN_IN = (
     "in_features", "num_features", "in_channels", "input_size", "in_size", "query_size", "shape",
-    "channels", "embedding_size",
+    "channels", "embedding_size", "num_in", "in_kv_features",
 )  # fmt: skip
-"""Parameters that mostly have to be the size of the input's channels."""
+"""Parameters that mostly have to be the size of the input, or of its channels."""
+
+LEFT_OUT = ("rngs", "key", "parent", "name")
+"""Parameters that say nothing of what is computed."""
+
+
+def fitted(
+    options: Mapping[str, Any], shape: tuple[int, ...], *, first: bool, draw: Draw
+) -> dict[str, Any]:
+    """Options with the sizes of the input as an input of this shape has them.
+
+    Args:
+        options: options that fit some other shape.
+        shape: of one input.
+        first: whether the framework has the channels first.
+        draw: where chance comes from.
+    """
+    made = dict(options)
+    for name in TAKEN_IN:
+        if isinstance(made.get(name), tuple):
+            made[name] = shape if name != "shape" or draw.random() < 0.5 else shape[-1:]
+        elif isinstance(made.get(name), int) and shape:
+            ends = (shape[0], shape[-1]) if first else (shape[-1],)
+            made[name] = draw.choice(ends)
+    return made
 
 
 def value_for(name: str, default: Any, shape: tuple[int, ...], draw: Draw) -> Any:
@@ -158,9 +241,9 @@ def value_for(name: str, default: Any, shape: tuple[int, ...], draw: Draw) -> An
         shape: of one input, whose first or last size is taken where one has to be.
         draw: where chance comes from.
     """
-    if name in TAKEN_IN and draw.random() < 0.8:
-        return draw.choice((shape[0], shape[-1], shape[-1]))
-    if name in ("kernel_size", "window_shape") and draw.random() < 0.7:
+    if name in TAKEN_IN and shape and draw.random() < 0.8:
+        return draw.choice((shape, shape[0], shape[-1], shape[-1]))
+    if name in ("kernel_size", "window_shape", "target_size") and draw.random() < 0.7:
         return tuple(draw.randint(1, 3) for _ in shape[1:])
     if name in VALUES:
         return VALUES[name](draw)
@@ -172,6 +255,8 @@ def value_for(name: str, default: Any, shape: tuple[int, ...], draw: Draw) -> An
         return draw.choice((default, default / 2, 0.0))
     if default is None:
         return draw.choice((None, None, 1, "highest", own_function))
+    if isinstance(default, str):
+        return draw.choice((default, default.lower(), "relu", "sigmoid"))
     if callable(default):
         return draw.choice((default, default, own_function))
     return default

@@ -1,0 +1,412 @@
+"""What becomes of one drawn model: it agrees, it is refused, or something is wrong."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, replace
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen, nnx
+
+from fuzz_kinds import CORE_KIND, Kind, Shape, shape_of
+from interop_core import InteropError
+from interop_core.agreement import difference, relative_tolerance
+from interop_core.calling import Call
+from interop_core.convert import execute, plan_from, plan_to
+from interop_core.core_side import CORE
+from interop_core.functions import is_function
+from interop_core.graph import leaves
+from interop_core.mapping import LayerMap
+from interop_core.options import CORE_IGNORED
+from interop_core.plan import Node, Plan
+from interop_core.testing._samples import alike
+from interop_core.walking import layers_of
+
+AGREES, ONE_WAY, REFUSED, NOT_CALLABLE = "agrees", "agrees one way", "refused", "not callable"
+WRONG, FOREIGN = "wrong", "foreign exception"
+FINE = (AGREES, ONE_WAY)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one model.
+
+    Attributes:
+        kind: one of the words above.
+        detail: the class of the error that refused it, or what is wrong.
+        shape: of the output for one input, as the model's side has it.
+    """
+
+    kind: str
+    detail: str = ""
+    shape: Shape | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether it must not be."""
+        return self.kind in (WRONG, FOREIGN)
+
+
+class Wrong(Exception):
+    """Raised with what is wrong."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model to convert and compare.
+
+    Attributes:
+        kind: its side.
+        framework: the framework that it comes from, or goes to.
+        model: the model.
+        x: a batch of inputs as its side takes them.
+        depth: how many layers it has.
+        sized: whether the conversion is told the shape of an example.
+        by_jax: whether JAX runs it, too.
+    """
+
+    kind: Kind
+    framework: Kind
+    model: Any
+    x: Any
+    depth: int = 1
+    sized: bool = True
+    by_jax: bool = False
+
+    @property
+    def outward(self) -> bool:
+        """Whether it goes out of the core."""
+        return self.kind is CORE_KIND
+
+
+def judge(question: Question) -> Verdict:
+    """Convert a model there and back, and compare outputs and arrays."""
+    try:
+        return _judge_out(question) if question.outward else _judge_into(question)
+    except NotCallable:
+        return Verdict(NOT_CALLABLE)
+    except Wrong as wrong:
+        return Verdict(WRONG, str(wrong))
+    except Exception:
+        return Verdict(FOREIGN, traceback.format_exc(limit=-4))
+
+
+def _judge_into(question: Question) -> Verdict:
+    kind, x = question.kind, question.x
+    node = kind.adopt(question.model)
+    refusal: InteropError | None = None
+    for sample, first in _readings(question):
+        try:
+            plan = plan_from(kind.bridge, node, sample_input=sample).require()
+        except InteropError as error:
+            refusal = refusal or error
+            continue
+        if x.ndim > 2 and plan.channels_first_in != first:
+            continue
+        return _compared_into(question, plan, sample or plan.example)
+    return _refused(question, refusal)
+
+
+def _readings(question: Question) -> list[tuple[Shape | None, bool]]:
+    """Shapes of one example as the core may see it, and whether the framework turns it."""
+    shape = tuple(question.x.shape[1:])
+    if not question.sized:
+        return (
+            [(None, True), (None, False)]
+            if question.kind.bridge.channels_first
+            else [(None, False)]
+        )
+    readings: list[tuple[Shape | None, bool]] = [(shape, False)]
+    if question.kind.bridge.channels_first and len(shape) > 1:
+        readings.insert(0, ((*shape[1:], shape[0]), True))
+    return readings
+
+
+def _refused(question: Question, error: InteropError | None) -> Verdict:
+    if question.depth == 1 and not _callable(question):
+        return Verdict(NOT_CALLABLE)
+    return Verdict(REFUSED, type(error).__name__)
+
+
+def _callable(question: Question) -> bool:
+    kind = question.kind
+    title = type(
+        question.model[0] if isinstance(question.model, tuple) else question.model
+    ).__name__
+    if title.endswith("Cell") and not question.outward:
+        return True  # it asks for a carry besides
+    node = kind.adopt(question.model)
+    try:
+        jax.eval_shape(lambda x: kind.bridge.call(node, Call(x, 1)).y, shape_of(question.x))
+    except jax.errors.JAXTypeError:
+        return True
+    except Exception:
+        return False
+    return True
+
+
+def _compared_into(question: Question, plan: Plan, sample: Shape | None) -> Verdict:
+    kind, x = question.kind, question.x
+    core = execute(plan)
+    carry = _carry(plan.root, core, x)
+
+    def of_source(call: Call) -> Any:
+        return kind.output(question.model, call)
+
+    def of_core(call: Call) -> Any:
+        spatial = call.x.ndim - call.leading > 1
+        if plan.channels_first_in and spatial:
+            call = replace(call, x=np.moveaxis(call.x, call.leading, -1))
+        y, carried = CORE_KIND.output(core, call)
+        if plan.channels_first_out and y.ndim - call.leading > 1:
+            y = np.moveaxis(y, -1, call.leading)
+        return y, carried
+
+    try:
+        expected, y, leading = _side_by_side(of_source, of_core, x, carry)
+    except Raised as raised:
+        return _raised(question, raised, "the core model")
+    _heed_jax(question, kind, Call(x, 1, carry))
+    _compare(question, plan, y, expected, "the core model")
+    if leading:
+        _heed_announced(plan, sample, y[0])
+    shape = tuple(expected[0].shape[1:]) if leading else None
+    try:
+        back_plan = plan_to(kind.bridge, core, sample_input=sample).require()
+    except InteropError as error:
+        return Verdict(ONE_WAY, type(error).__name__, shape)
+    if back_plan.channels_first_in != plan.channels_first_in and x.ndim > 2:
+        return Verdict(ONE_WAY, "other axes", shape)
+    back = execute(back_plan)
+    if bool(_transient(back_plan.root)) == bool(carry):
+        model = _in_stack(kind, kind.finished(kind.bridge.lend(back)))
+        try:
+            expected, again, _ = _side_by_side(
+                of_source, lambda call: kind.output(model, call), x, carry
+            )
+        except Raised as raised:
+            return _raised(question, raised, "what comes back")
+        _compare(question, plan, again, expected, "what comes back")
+    _same_arrays(
+        kind.bridge, kind.adopt(question.model), kind.adopt(kind.bridge.lend(back)), plan, back_plan
+    )
+    return Verdict(AGREES, "", shape)
+
+
+def _judge_out(question: Question) -> Verdict:
+    bridge, x, kind = question.framework.bridge, question.x, question.framework
+    shape = tuple(x.shape[1:])
+    try:
+        said = shape if question.sized else None
+        plan = plan_to(bridge, question.model, sample_input=said).require()
+    except InteropError as error:
+        return _refused(question, error)
+    carry = _carry(plan.root, question.model, x)
+    node = execute(plan)
+    model = _in_stack(kind, kind.finished(bridge.lend(node)))
+
+    def of_source(call: Call) -> Any:
+        return CORE_KIND.output(question.model, call)
+
+    def of_target(call: Call) -> Any:
+        first_in, first_out = plan.channels_first_in, plan.channels_first_out
+        return kind.output(model, replace(call, first_in=first_in, first_out=first_out))
+
+    try:
+        expected, found, leading = _side_by_side(of_source, of_target, x, carry)
+    except Raised as raised:
+        return _raised(question, raised, "the framework's model")
+    _heed_jax(question, CORE_KIND, Call(x, 1, carry))
+    _compare(question, plan, found, expected, "the framework's model")
+    after = tuple(expected[0].shape[1:]) if leading else None
+    try:
+        back_plan = plan_from(bridge, kind.adopt(model), sample_input=shape).require()
+    except InteropError as error:
+        return Verdict(ONE_WAY, type(error).__name__, after)
+    if back_plan.channels_first_in != plan.channels_first_in and x.ndim > 2:
+        return Verdict(ONE_WAY, "other axes", after)
+    back = execute(back_plan)
+    if bool(_transient(back_plan.root)) == bool(carry):
+        try:
+            expected, again, _ = _side_by_side(
+                of_source, lambda call: CORE_KIND.output(back, call), x, carry
+            )
+        except Raised as raised:
+            return _raised(question, raised, "what comes back")
+        _compare(question, plan, again, expected, "what comes back")
+    _same_arrays(CORE, question.model, back, plan, back_plan)
+    return Verdict(AGREES, "", after)
+
+
+class NotCallable(Exception):
+    """The source itself does not take the input."""
+
+
+class Raised(Exception):
+    """What a model was converted into does not take the input."""
+
+
+def _side_by_side(first: Any, second: Any, x: Any, carry: Any) -> tuple[Any, Any, int]:
+    """What two models give for a batch; where the second takes none, for one example."""
+    failure: Exception | None = None
+    for leading in (1, 0):
+        given = Call(
+            x if leading else x[0], leading, {n: c if leading else c[0] for n, c in carry.items()}
+        )
+        try:
+            expected = first(given)
+        except Exception as error:
+            if failure is not None:
+                break
+            raise NotCallable from error
+        try:
+            return expected, second(given), leading
+        except Exception as error:
+            failure = failure or error
+    raise Raised(repr(failure)) from failure
+
+
+def _raised(question: Question, raised: Raised, whose: str) -> Verdict:
+    if not question.sized:
+        return Verdict(REFUSED, "when called")  # nothing had said what it will be called on
+    raise Wrong(f"{whose} raises {raised}")
+
+
+def _in_stack(kind: Kind, model: Any) -> Any:
+    """A bare function as a model."""
+    bare = model[0] if isinstance(model, tuple) else model
+    return kind.stack([model]) if isfunction(bare) else model
+
+
+def isfunction(value: Any) -> bool:
+    """Whether a thing is a function and no layer."""
+    return is_function(value) and not isinstance(value, nnx.Module | linen.Module | eqx.Module)
+
+
+def _transient(node: Node) -> tuple[str, ...]:
+    entry = node.recipe.entry if node.recipe is not None else None
+    return entry.transient if isinstance(entry, LayerMap) else ()
+
+
+def _carry(node: Node, core: Any, x: Any) -> dict[str, Any]:
+    """A drawn carry, where the layer's counterpart takes it as an argument."""
+    names = _transient(node)
+    if not names:
+        return {}
+    fresh: Any = jax.tree.map(lambda a: a, core)
+    fresh.init_state(x.shape[0])
+    held = leaves(fresh)
+    draw = np.random.default_rng(4)
+    return {n: draw.normal(size=held[n].shape).astype(x.dtype) for n in names}
+
+
+def _types(plan: Plan, *trees: Any) -> list[Any]:
+    types = [array.dtype for tree in trees for array in jax.tree.leaves(tree)]
+    for node in plan.root.walk():
+        types += [array.dtype for array in node.leaves.values() if hasattr(array, "dtype")]
+        for options in (node.recipe.options, node.recipe.target_options) if node.recipe else ():
+            found = [(options or {}).get(n) for n in ("dtype", "param_dtype")]
+            types += [jnp.dtype(t) for t in found if t is not None]
+    return types
+
+
+def _compare(question: Question, plan: Plan, found: Any, expected: Any, whose: str) -> None:
+    for here, there in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        if here.shape != there.shape:
+            raise Wrong(f"{whose} gives the shape {here.shape}, not {there.shape}")
+        if here.dtype != there.dtype and not _may_be_wider(question):
+            raise Wrong(f"{whose} gives {here.dtype}, not {there.dtype}")
+    relative = relative_tolerance(_types(plan, expected, question.x), question.depth)
+    for node in plan.root.walk():
+        entry = node.recipe.entry if node.recipe is not None else None
+        if isinstance(entry, LayerMap) and entry.tolerance is not None:
+            relative = max(relative, entry.tolerance.relative, entry.tolerance.absolute)
+    apart = difference(found, expected, relative)
+    if not apart.agrees:
+        raise Wrong(f"{whose} computes something else: it {apart}")
+
+
+def _may_be_wider(question: Question) -> bool:
+    """Norms of Equinox give the type of their input, which no conversion hears of."""
+    return question.framework.name == "equinox" and question.x.dtype.itemsize < 4
+
+
+def _heed_announced(plan: Plan, sample: Shape | None, y: Any) -> None:
+    """The shape that the plan announces is the one that comes, where the core knows it."""
+    if plan.root.recipe is None or plan.channels_first_out or sample is None:
+        return
+    try:
+        announced = plan.root.recipe.output_size(sample)
+    except ValueError:
+        return
+    if announced is not None and announced != y.shape[1:]:
+        raise Wrong(f"the plan announces the shape {announced}, and {y.shape[1:]} comes")
+
+
+def _heed_jax(question: Question, kind: Kind, call: Call) -> None:
+    """What is evaluated here is what JAX computes."""
+    if not question.by_jax:
+        return
+    expected = kind.output(question.model, call)
+    found = kind.output(question.model, call, by_jax=True)
+    types = [a.dtype for a in (*jax.tree.leaves(found), *kind.apart(question.model)[0], call.x)]
+    apart = difference(found, expected, 4 * relative_tolerance(types, question.depth))
+    if not apart.agrees:
+        raise Wrong(f"the evaluation without compiling: it {apart}")
+
+
+def _same_arrays(side: Any, source: Any, back: Any, *plans: Plan) -> None:
+    """Layers that come back as what they were hold the bits that they held."""
+    exact = all(
+        move.layout.exact
+        for plan in plans
+        for node in plan.root.walk()
+        if node.recipe is not None
+        for move in node.recipe.moves
+    )
+    here, there = _flat(side, source), _flat(side, back)
+    if len(here) != len(there):
+        return  # a stack around it, or an axis move
+    left_out = set(CORE_IGNORED.names) | {"in_size"} if side is CORE else set(side.ignored)
+    for a, b in zip(here, there, strict=True):
+        if side.key(a) is not side.key(b):
+            continue
+        if not _same_options(side.config(a), side.config(b), left_out):
+            continue
+        ours, theirs = side.leaves(a), side.leaves(b)
+        if ours.keys() != theirs.keys():
+            if side is CORE and (ours.keys() <= theirs.keys() or ours.keys() >= theirs.keys()):
+                continue  # one of the two is in use, and holds states
+            raise Wrong(f"{side.title(a)} comes back with {sorted(theirs)}, not {sorted(ours)}")
+        for name, array in ours.items():
+            _same_array(f"{side.title(a)}: {name}", array, theirs[name], exact=exact)
+
+
+def _same_array(name: str, array: Any, other: Any, *, exact: bool) -> None:
+    if (array.shape, array.dtype) != (other.shape, other.dtype):
+        raise Wrong(
+            f"{name} comes back as {other.dtype}{other.shape}, not {array.dtype}{array.shape}"
+        )
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return
+    x, y = np.asarray(array), np.asarray(other)
+    if exact or not jnp.issubdtype(x.dtype, jnp.inexact):
+        same = x.tobytes() == y.tobytes()
+    else:
+        same = np.allclose(x.astype(float), y.astype(float), 1e-5, 1e-5)
+    if not same:
+        raise Wrong(f"{name} comes back with other bits")
+
+
+def _same_options(here: Any, there: Any, left_out: set[str]) -> bool:
+    """Whether the options are the same; arrays may be stored otherwise for others."""
+    names = (here.keys() | there.keys()) - left_out
+    return all(n in here and n in there and alike(here[n], there[n]) for n in names)
+
+
+def _flat(side: Any, node: Any) -> list[Any]:
+    return [layer for _, layer in layers_of(side, node)]
