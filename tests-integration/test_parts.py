@@ -1,4 +1,4 @@
-"""Layers that hold layers, in every framework: what moves, what is refused, and where it is said."""
+"""Layers that hold layers, in every framework: what moves, what is refused, where it says so."""
 
 from __future__ import annotations
 
