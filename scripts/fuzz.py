@@ -34,7 +34,7 @@ from fuzz_judge import FINE, NOT_CALLABLE, REFUSED
 from fuzz_kinds import KINDS
 from interop_core.testing import quick_compilation
 
-__all__ = ["KINDS", "Tally", "examples", "lanes", "main"]
+__all__ = ["KINDS", "Lane", "Tally", "examples", "lanes", "main"]
 
 ROOM = 2 * 2**20
 """KiB by which the process may grow before compiled programs are thrown away."""
@@ -48,7 +48,9 @@ class Tally:
         agreed: how often each layer agreed, alone or in a stack.
         refused: how often each was refused.
         examples: seeds that were drawn.
+        stacks: how many of the models were stacks.
         seconds: time taken.
+        cpu: time that a core worked on it.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class Tally:
         self.stacks = 0
         self.examples = 0
         self.seconds = 0.0
+        self.cpu = 0.0
 
     def add(self, finding: Finding) -> None:
         """Count a finding."""
@@ -84,10 +87,10 @@ class Tally:
     def line(self) -> str:
         """The counts in a line."""
         named = ", ".join(f"{name} {n}" for name, n in self.verdicts.most_common())
-        rate = self.configurations / max(self.seconds, 1e-9)
+        rate = self.configurations / max(self.cpu, 1e-9)
         return (
             f"{self.configurations} configurations ({self.stacks} stacks) of {self.examples} seeds "
-            f"in {self.seconds:.0f} s, {rate:.1f}/s: {named}"
+            f"in {self.seconds:.0f} s, {rate:.1f}/s of a core: {named}"
         )
 
     def holes(self, lane: Lane) -> list[str]:
@@ -159,13 +162,14 @@ def _many(ways: list[Lane], seed: int, count: int, seconds: float, every: float)
     told, room = started, _memory() + ROOM
     for number in range(seed, seed + count):
         for lane, tally in tallies.items():
-            before = time.monotonic()
+            before, busy = time.monotonic(), time.process_time()
             for _, finding in examples(lane, number, 1):
                 tally.add(finding)
                 if finding.verdict.bad:
                     _tell(lane, number, finding)
             tally.examples += 1
             tally.seconds += time.monotonic() - before
+            tally.cpu += time.process_time() - busy
         now = time.monotonic()
         if now - told > every:
             told = now
@@ -187,9 +191,10 @@ def _many(ways: list[Lane], seed: int, count: int, seconds: float, every: float)
 
 def _tell(lane: Lane, seed: int, finding: Finding) -> None:
     small = shrunk(finding)
+    said = small.verdict.detail.strip().splitlines()[-1:]
     print(
         f"{lane} --only {seed}: {finding.verdict.kind}: {finding.verdict.detail}\n"
-        f"    {finding}\n    smaller: {small.verdict.detail}\n    {small}",
+        f"    {finding}\n    smaller: {' '.join(said)}\n    {small}",
         flush=True,
     )
 

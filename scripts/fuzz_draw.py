@@ -209,13 +209,18 @@ def _drawn(kind: Kind, target: Any, base: Base, draw: random.Random, x: Any) -> 
         first = getattr(kind.bridge, "channels_first", False)
         options = fitted(options, shape, first=first, draw=draw)
     else:
-        x = _input(shape, draw, below=(base.below or 2) if whole else None)
+        x = _input(shape, draw)
     known = {n: d for n, d in parameters(target).items() if n not in LEFT_OUT}
     for name, default in known.items():
         if default is REQUIRED and name not in options:
             options[name] = value_for(name, default, shape, draw)
     for name in draw.sample(list(known), min(len(known), draw.choice((0, 0, 1, 1, 1, 2, 2, 3, 4)))):
         options[name] = value_for(name, known[name], shape, draw)
+    if whole:
+        rows = options.get("num_embeddings", base.below)
+        x = _input(
+            tuple(x.shape[1:]), draw, below=rows if isinstance(rows, int) and rows > 0 else 2
+        )
     if getattr(target, "__name__", "") == "RReLU":
         options["upper"] = options.get("lower", 0.125)  # it draws its slope in every call
         options["lower"] = options["upper"]

@@ -8,6 +8,7 @@ whole, so that a rule that is wrong does not stay unnoticed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -15,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import special
 
+special: Any = import_module("scipy.special")  # published without types
 Array = Any
 Rule = Callable[..., Any]
 
@@ -48,9 +49,10 @@ def run(program: Any, constants: Sequence[Array], arguments: Sequence[Array]) ->
     known.update(zip(program.invars, arguments, strict=True))
 
     def read(atom: Any) -> Array:
-        return (
-            np.asarray(atom.val, atom.aval.dtype) if isinstance(atom, core.Literal) else known[atom]
-        )
+        if not isinstance(atom, core.Literal):
+            return known[atom]
+        aval: Any = atom.aval
+        return np.asarray(atom.val, aval.dtype)
 
     for equation in program.eqns:
         given = [read(atom) for atom in equation.invars]
@@ -344,10 +346,9 @@ def _reduce_window(equation: Any, *given: Array, **params: Any) -> Any:
     """Where a window is reduced by a program: by what the program does, if it is one operation."""
     program = params["jaxpr"]
     inner = [e.primitive.name for e in program.eqns]
-    known = {"add": ("reduce_window_sum", 0), "max": ("reduce_window_max", None)}
+    known: dict[str, Callable[..., Any]] = {"add": np.sum, "max": np.max, "min": np.min}
     if len(given) == 2 and len(inner) == 1 and inner[0] in known:
-        function = {"add": np.sum, "max": np.max}[inner[0]]
-        rule = _window(function, lambda _: given[1])
+        rule = _window(known[inner[0]], lambda _: given[1])
         windows = {k: v for k, v in params.items() if k not in ("jaxpr", "consts")}
         return [rule(equation, given[0], **windows)]
     return [np.asarray(a) for a in equation.primitive.bind(*given, **params)]

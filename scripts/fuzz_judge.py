@@ -298,7 +298,10 @@ def _carry(node: Node, core: Any, x: Any) -> dict[str, Any]:
     if not names:
         return {}
     fresh: Any = jax.tree.map(lambda a: a, core)
-    fresh.init_state(x.shape[0])
+    try:
+        fresh.init_state(x.shape[0])
+    except ValueError as error:  # it was made with a state that cannot be
+        raise NotCallable from error
     held = leaves(fresh)
     draw = np.random.default_rng(4)
     return {n: draw.normal(size=held[n].shape).astype(x.dtype) for n in names}

@@ -17,6 +17,7 @@ import fuzz_judge
 from fuzz_evaluation import evaluate
 from fuzz_kinds import CORE_KIND, KINDS
 from interop_core import nn
+from interop_core.convert import execute
 from interop_core.testing import quick_compilation
 
 SEEDS = 10
@@ -56,10 +57,9 @@ def test_one_seed_always_draws_the_same() -> None:
 
 
 def test_a_wrong_model_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = fuzz_judge.execute
 
     def spoiled(plan: Any) -> Any:
-        model = right(plan)
+        model = execute(plan)
         for layer in getattr(model, "layers", [model]):
             if hasattr(layer, "kernel"):
                 layer.kernel = nnx.Param(layer.kernel.get_value() * 1.01)
@@ -100,13 +100,14 @@ def test_layers_that_never_agreed_are_holes() -> None:
 
 X = np.random.default_rng(0).normal(size=(2, 5, 4, 6)).astype(np.float32)
 W = np.random.default_rng(1).normal(size=(2, 3, 3, 4)).astype(np.float32)
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 @pytest.mark.parametrize(
     "function",
     [
         lambda x: jax.lax.conv_general_dilated(
-            x, W, (2, 1), ((1, 2), (0, -1)), (1, 2), (2, 1), ("NHWC", "HWIO", "NHWC"), 2
+            x, jnp.asarray(W), (2, 1), ((1, 2), (0, -1)), (1, 2), (2, 1), LAYOUT, 2
         ),
         lambda x: jax.lax.reduce_window(
             x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 1, 1), ((0, 0), (1, 0), (0, 1), (0, 0))
