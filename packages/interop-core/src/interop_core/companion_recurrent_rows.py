@@ -119,7 +119,7 @@ _KINDS = (
         lambda parts: parts("W", _always, biased),
         (_cell(3, 5, b_init=None, forget_bias=0.5, activation="relu"),),
         (
-            _cell(3, 5, gate_activation="hard_sigmoid"),
+            _cell(3, 5, activation="relu", gate_activation="hard_sigmoid"),
             _cell(2, 2, b_init=None, forget_bias=0.0),
         ),
         ("c", "h"),
@@ -136,7 +136,7 @@ _KINDS = (
             _cell(2, 2, reset_after=True, b_init=None, activation=jnp.sin),
         ),
         (
-            _cell(3, 5),
+            _cell(3, 5, b_init=None, activation="relu", gate_activation="hard_sigmoid"),
             _cell(2, 2, reset_after=True, hidden_bias=False),
         ),
     ),
@@ -152,8 +152,8 @@ _KINDS = (
             _cell(2, 2, b_init=None, reset_after=True),
         ),
         (
-            _cell(3, 5),
-            _cell(2, 2, reset_gate=False, gate_keeps=True),
+            _cell(3, 5, b_init=None, reset_after=True, activation="relu"),
+            _cell(2, 2, reset_gate=False, gate_keeps=True, gate_activation="hard_sigmoid"),
         ),
     ),
     _Kind(

@@ -117,7 +117,8 @@ def _begun(layer: Any, state: eqx.nn.State, call: Call) -> eqx.nn.State:
 
     def own(layer: Any, name: str, array: Any) -> Any:
         array = call.carry.get(name, array)
-        return jnp.broadcast_to(array, (*batch, *array.shape)) if array.ndim == 1 else array
+        alone = array.shape == layer.carry_shape
+        return jnp.broadcast_to(array, (*batch, *array.shape)) if alone else array
 
     begun: eqx.nn.State = mapped_carries(layer, state, own, lambda array: array)
     return begun

@@ -13,10 +13,15 @@ import jax.numpy as jnp
 class Carrying(eqx.nn.StatefulLayer):
     """The base of the layers that remember arrays of one example, each in a place of the state.
 
-    The attribute ``carried`` names them, and ``hidden_size`` is the length of each.
+    The attribute ``carried`` names them.
     """
 
     carried: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def carry_shape(self) -> tuple[int, ...]:
+        """The shape of each of them, for one example."""
+        raise NotImplementedError
 
 
 def reset_carries(model: Any, state: eqx.nn.State, batch_shape: Sequence[int] = ()) -> eqx.nn.State:
@@ -38,7 +43,7 @@ def reset_carries(model: Any, state: eqx.nn.State, batch_shape: Sequence[int] = 
     """
 
     def zeros(layer: Any, _: str, array: Any) -> Any:
-        return jnp.zeros((*batch_shape, layer.hidden_size), array.dtype)
+        return jnp.zeros((*batch_shape, *layer.carry_shape), array.dtype)
 
     begun: eqx.nn.State = mapped_carries(model, state, zeros, lambda array: array)
     return begun

@@ -22,6 +22,12 @@ class Stateful(Carrying):
 
     carried: ClassVar[tuple[str, ...]] = ("h",)
     h: eqx.nn.StateIndex[Any]
+    hidden_size: eqx.AbstractVar[int]
+
+    @property
+    def carry_shape(self) -> tuple[int, ...]:
+        """The units."""
+        return (self.hidden_size,)
 
     def __call__(self, x: Any, state: eqx.nn.State, *, key: Any = None) -> tuple[Any, eqx.nn.State]:
         """Advance by one step.
@@ -40,7 +46,7 @@ class Stateful(Carrying):
         """
         places = [getattr(self, name) for name in self.carried]
         carry = tuple(map(state.get, places))
-        if any(array.ndim != 1 for array in carry):
+        if any(array.shape != self.carry_shape for array in carry):
             shapes = " and ".join(str(array.shape) for array in carry)
             raise ValueError(
                 f"This {type(self).__name__} takes one example, and its carry has the shape "
