@@ -41,6 +41,7 @@ class Calling:
             variables,
             call.x,
             *call.others,
+            **by_keyword(module, training=call.training),
             mutable=[CARRY, STATISTICS] if call.training else [CARRY],
             rngs={"dropout": jax.random.key(0)},
         )
@@ -77,6 +78,11 @@ class Calling:
         if fields:
             module = module.clone(parent=None, **fields)
         return LinenNode(module, jax.tree.map(copied, node.variables), node.place)
+
+
+def by_keyword(module: linen.Module, *, training: bool) -> dict[str, bool]:
+    """What says of the mode in every call of a module, where no field does."""
+    return {"update_stats": training} if type(module) is linen.SpectralNorm else {}
 
 
 def in_mode(module: linen.Module, *, training: bool) -> linen.Module:

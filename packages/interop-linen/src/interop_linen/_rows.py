@@ -58,16 +58,15 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent.ROWS,
     *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
+    *_weight_norm.ROWS,
     *activation_rows(),
     *_activation.ROWS,
-    *_weight_norm.ROWS,
     *_pooling.ROWS,
     *padding_companions(companions),
     flatten_row(),
     move_axis_row(),
 )
 
-WRAPPED = "it changes the weights of the layer inside on every call"
 _OPERATION = "it is a product for use inside of a layer, whose scales follow what it has seen"
 _OPERATIONS = (
     "Fp8DirectDotGeneralOp",
@@ -83,7 +82,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         for name in _OPERATIONS
         if hasattr(linen, name)  # releases differ
     ),
-    Unconvertible(linen.SpectralNorm, WRAPPED, "convert the layer inside with its final weights"),
     Unconvertible(min_pool, "the core has no minimum pooling", "negate around a max_pool"),
 )
 UNCONVERTIBLE_CORE: tuple[Unconvertible, ...] = (

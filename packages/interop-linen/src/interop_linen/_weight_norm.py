@@ -8,15 +8,19 @@ from typing import Any
 from flax import linen
 
 from interop_core import nn
+from interop_core.companion_rows import companion
 from interop_core.errors import Refusal
+from interop_core.graph import leaves
 from interop_core.holding import Part, made
-from interop_core.layout import Layout
-from interop_core.mapping import Config, Iso, LayerMap, Opt, Refused, case, leaf
+from interop_core.layout import Layout, axes
+from interop_core.mapping import Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
 from interop_core.weight_rows import Weight, Weights, along, axes_iso, kept_axes
 
 from . import _conv, _conv_companions, _linear, _linear_companions
+from .companions import SpectralNorm
 
 KERNEL = "kernel"
+_WRAP = "wrap a linear layer or a convolution"
 INSIDE = "layer_instance"
 
 WEIGHTS = Weights(
@@ -35,7 +39,7 @@ def _of_core(config: Config) -> Weight:
     if weight.foreign != KERNEL:
         raise Refusal(
             f"{weight.core} is called {weight.foreign} in Linen, and not {KERNEL}",
-            "wrap a linear layer or a convolution",
+            _WRAP,
         )
     return weight
 
@@ -145,4 +149,141 @@ WEIGHT_NORM = LayerMap(
     ),
 )
 
-ROWS: tuple[LayerMap, ...] = (WEIGHT_NORM,)
+SPECTRAL = Weights(
+    (
+        _linear_companions.MASKED,
+        *_linear.ROWS,
+        *_conv_companions.PADDED,
+        *_conv.ROWS,
+    )
+)
+"""Layers with one array of more than one axis: Linen divides each of them."""
+
+
+def _as_it_is(weight: Weight) -> Weight:
+    if weight.foreign != KERNEL or weight.order != tuple(range(len(weight.order))):
+        raise Refusal(f"{weight.core} is not the {KERNEL}, in the same order of axes", _WRAP)
+    if len(weight.order) < 2:
+        raise Refusal(f"{weight.core} has one axis, and no singular values", _WRAP)
+    return weight
+
+
+def _divided(_: str, config: Config) -> tuple[int, ...]:
+    weight = _as_it_is(SPECTRAL.of_core(config))
+    shape: tuple[int, ...] = leaves(config["layer"])[weight.core].shape
+    return shape
+
+
+def _divided_back(_: Any, config: Config) -> str:
+    shapes = _arrays(config)
+    kind: Any = type(config[INSIDE])
+    wide = [name for name, shape in shapes.items() if len(shape) > 1]
+    if wide != [KERNEL]:
+        raise Refusal(
+            f"divides {', '.join(wide) or 'nothing'}, each by a value of its own, and the core's "
+            f"layer the {KERNEL} alone",
+            _WRAP,
+        )
+    return _as_it_is(SPECTRAL.of_foreign(kind, KERNEL, len(shapes[KERNEL]))).core
+
+
+def _last(axis: int, config: Config) -> None:
+    rank = len(leaves(config["layer"])[config["weight_name"]].shape)
+    if axis % rank != rank - 1:
+        raise Refusal(
+            f"axis={axis}: Linen has the columns of the matrix along the last axis, and another "
+            "matrix has other singular values",
+            "use axis=-1",
+        )
+
+
+def _matrices(error: bool, config: Config) -> None:
+    if error and len(_arrays(config).get(KERNEL, ())) > 2:
+        raise Refusal("error_on_non_matrix=True raises for this kernel", "leave it out")
+
+
+def _bare(config: Config) -> bool:
+    # Linen's own wants a keyword in every call, which no stack passes.
+    return not config["stacked"] and not config["keep_v"]
+
+
+SPECTRAL_NORM = LayerMap(
+    nn.SpectralNorm,
+    linen.SpectralNorm,
+    (
+        Part("layer", INSIDE, through=True),
+        Opt("weight_name", f"{INSIDE}.{KERNEL}.shape", Iso(_divided, _divided_back, "the kernel")),
+        Given("core", "axis", -1, _last),
+        Opt("n_steps", "n_steps"),
+        Opt("epsilon", "epsilon"),
+        Opt("dtype", "dtype"),
+        Only("core", "keep_v", False),
+        Given("foreign", "error_on_non_matrix", False, _matrices),
+        Only("foreign", "collection_name", "batch_stats"),
+    ),
+    (
+        leaf("u", f"batch_stats:{INSIDE}/{KERNEL}/u", axes("c -> 1 c")),
+        leaf("sigma", f"batch_stats:{INSIDE}/{KERNEL}/sigma"),
+    ),
+    cases=(
+        case(layer=DENSE, n_steps=2, input=(3,)),
+        case(layer=CONV, epsilon=0.5, input=(5, 4, 3)),
+    ),
+    foreign_cases=(
+        case(layer_instance=FOREIGN_DENSE, error_on_non_matrix=True, input=(3,)),
+    ),
+    refusals=(
+        Refused("core", case(layer=DENSE, axis=0, input=(3,)), "other singular values"),
+        Refused(
+            "foreign",
+            case(
+                layer_instance=made(linen.DenseGeneral, features=(2, 4)), input=(3,)
+            ),
+            r"divides \w+, \w+, each",
+        ),
+        Refused(
+            "foreign",
+            case(layer_instance=FOREIGN_DENSE, collection_name="spectral", input=(3,)),
+            "collection_name=",
+        ),
+    ),
+    chosen=_bare,
+    note="Where it stands alone: it takes update_stats in every call, which no stack passes.",
+)  # fmt: skip
+
+
+def _kernel_name(_: str, config: Config) -> str:
+    return _as_it_is(SPECTRAL.of_core(config)).foreign
+
+
+def _kernel_name_back(name: str, config: Config) -> str:
+    shape = _arrays(config).get(name)
+    kind: Any = type(config[INSIDE])
+    if shape is None:
+        raise Refusal(f"{kind.__name__} holds no {name}", "name an array that it holds")
+    return _as_it_is(SPECTRAL.of_foreign(kind, name, len(shape))).core
+
+
+def _keeps_v(config: Config) -> bool:
+    return bool(config["keep_v"])
+
+
+SPECTRAL_COMPANION = companion(
+    nn.SpectralNorm,
+    SpectralNorm,
+    Part("layer", INSIDE, through=True),
+    Opt("weight_name", "weight_name", Iso(_kernel_name, _kernel_name_back, "the same array")),
+    leaves=(
+        leaf("u", "batch_stats:u"),
+        leaf("v", "batch_stats:v", when=_keeps_v),
+        leaf("sigma", "batch_stats:sigma", when=lambda config: not _keeps_v(config)),
+    ),
+    cases=(
+        case(layer=DENSE, axis=0, n_steps=2, keep_v=True, input=(3,)),
+        case(layer=CONV, epsilon=0.5, keep_v=True, input=(5, 4, 3)),
+        case(layer=DENSE, input=(3,), stacked=True),
+    ),
+    note="In a stack, and with both vectors kept.",
+)
+
+ROWS: tuple[LayerMap, ...] = (WEIGHT_NORM, SPECTRAL_NORM, SPECTRAL_COMPANION)

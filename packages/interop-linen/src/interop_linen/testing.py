@@ -17,6 +17,7 @@ from interop_core.options import parameters
 from interop_core.testing import Call, Harness, Outcome
 
 from . import BRIDGE, from_linen, to_linen
+from ._calling import by_keyword
 
 MODES = ("deterministic", "use_running_average")
 """Flags of Linen modules that are on while evaluating."""
@@ -45,7 +46,8 @@ class LinenHarness(Harness):
         arguments: tuple[Any, ...] = (x,)
         if isinstance(module, linen.RNNCellBase):
             arguments = (module.initialize_carry(jax.random.key(1), x.shape), x)
-        variables = dict(module.init(jax.random.key(0), *arguments))
+        flags = by_keyword(module, training=False)
+        variables = dict(module.init(jax.random.key(0), *arguments, **flags))
         for collection in STATES:  # a layer that was never called holds none
             variables.pop(collection, None)
         return module, variables
@@ -70,11 +72,11 @@ class LinenHarness(Harness):
         if call.carry:
             (c, h), y = module.apply(variables, (call.carry["c"], call.carry["h"]), call.x)
             return Outcome(y, {"c": c, "h": h}, model)
+        flags = by_keyword(module, training=call.training)
         if not call.training:
-            return Outcome(module.apply(variables, call.x), {}, model)
-        y, moved = module.apply(
-            variables, call.x, mutable=["batch_stats"], rngs={"dropout": jax.random.key(0)}
-        )
+            return Outcome(module.apply(variables, call.x, **flags), {}, model)
+        rngs = {"dropout": jax.random.key(0)}
+        y, moved = module.apply(variables, call.x, mutable=["batch_stats"], rngs=rngs, **flags)
         return Outcome(y, {}, (module, {**variables, **moved}))
 
     def export(self, model: nn.Module, sample_input: Any = None) -> Any:

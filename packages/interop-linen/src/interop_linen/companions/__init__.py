@@ -85,6 +85,7 @@ from ._recurrent import (
 )
 from ._recurrent_convolution import ConvLSTMCell, StatefulConvLSTMCell
 from ._rotary import RoPE
+from ._weight_norm import SpectralNorm
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -142,6 +143,7 @@ __all__ = [
     "SignedWLinear",
     "Softmax2d",
     "SparseLinear",
+    "SpectralNorm",
     "StatefulConvLSTMCell",
     "StatefulGRUCell",
     "StatefulLSTMCell",
