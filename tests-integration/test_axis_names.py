@@ -13,6 +13,7 @@ import pytest
 from flax import linen, nnx
 from flax.nnx import bridge
 
+import brainstate_interop
 from interop_core import AxisNames, ConversionError, LostNamesWarning, environ, explain, nn
 from interop_equinox import to_equinox
 from interop_linen import from_linen, to_linen
@@ -129,9 +130,10 @@ def test_equinox_has_no_place_for_names_and_says_so() -> None:
     core = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
     core.layers[0].weight.axis_names = {"weight": AxisNames(("in", "out"))}
     lost = r"layers\[0\] \(nn.Linear\): weight.weight \('in', 'out'\)"
-    with pytest.warns(LostNamesWarning, match=lost) as caught:
-        model = to_equinox(core, verify=True)
-    assert caught[0].filename == __file__
+    for convert in (to_equinox, brainstate_interop.to_equinox):
+        with pytest.warns(LostNamesWarning, match=lost) as caught:
+            model = convert(core, verify=True)
+        assert caught[0].filename == __file__
     assert model.layers[0].weight.shape == (3, 4)
     assert "lost: names of axes of layers[0] (nn.Linear): weight.weight" in str(
         explain(core, "equinox")

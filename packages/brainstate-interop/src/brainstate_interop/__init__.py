@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import Any, Literal
 
 from interop_core import (
+    AxisNames,
     BatchState,
     Comparison,
     Context,
@@ -22,6 +23,7 @@ from interop_core import (
     LayerMap,
     LayerMapping,
     LongTermState,
+    LostNamesWarning,
     MissingDependencyError,
     MissingShapeError,
     NotAModelError,
@@ -65,6 +67,7 @@ __all__ = [
     "explain",
     "Explanation",
     "supported_layers",
+    "AxisNames",
     # extending
     "Context",
     "LayerMap",
@@ -84,6 +87,7 @@ __all__ = [
     # errors
     "ConversionError",
     "InteropError",
+    "LostNamesWarning",
     "MissingDependencyError",
     "MissingShapeError",
     "NotAModelError",

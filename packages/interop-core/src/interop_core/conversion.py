@@ -70,7 +70,7 @@ def _carried_out(plan: Plan, sample_input: Any, *, copy: bool, verify: bool, tra
     raise_problems(plan.problems)
     execution = Execution(plan, copy=copy)
     built = execution.build(plan.root)
-    execution.report(4)  # to the caller of the bridge's function
+    execution.report()
     if verify:
         verify_execution(execution, sample_input, trains=trains)
     return built

@@ -5,6 +5,7 @@ Imports `plan` and what it stands on; bridges call the two functions here.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -24,6 +25,9 @@ from .errors import (
 )
 from .layout import IDENTITY, carry
 from .plan import Node, Plan, make_plan
+
+UMBRELLA = "brainstate_interop"
+"""The package whose functions call those of the bridges."""
 
 
 def plan_to(
@@ -94,7 +98,7 @@ def execute(plan: Plan, *, copy: bool = False) -> Any:
     raise_problems(plan.problems)
     execution = Execution(plan, copy=copy)
     built = execution.build(plan.root)
-    execution.report(3)
+    execution.report()
     return built
 
 
@@ -123,16 +127,17 @@ class Execution:
             self._built[id(node.first or node)] = built
         return self.plan.bridge.lift(built, node.axes) if node.axes else built
 
-    def report(self, level: int) -> None:
-        """Warn of what was lost.
-
-        Args:
-            level: how many calls up the warning points to, from here.
-        """
-        if self.lost:
-            where = "; ".join(self.lost)
-            said = f"{self.plan.target.label} has no place for the names of axes: {where}"
-            warnings.warn(said, LostNamesWarning, stacklevel=level + 1)
+    def report(self) -> None:
+        """Warn of what was lost, where somebody else's code asked for the conversion."""
+        if not self.lost:
+            return
+        own = {_package(__name__), _package(type(self.plan.bridge).__module__), UMBRELLA}
+        frame, level = inspect.currentframe(), 1
+        while frame is not None and _package(frame.f_globals.get("__name__", "")) in own:
+            frame, level = frame.f_back, level + 1
+        where = "; ".join(self.lost)
+        said = f"{self.plan.target.label} has no place for the names of axes: {where}"
+        warnings.warn(said, LostNamesWarning, stacklevel=level)
 
     def _stack(self, node: Node) -> Any:
         assert node.children is not None
@@ -145,6 +150,10 @@ class Execution:
         if node.recipe is not None and node.recipe.lost:
             self.lost.append(losses(node))
         return built if self._finish is None else self._finish(built)
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def losses(node: Node) -> str:

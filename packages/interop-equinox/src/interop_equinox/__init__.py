@@ -101,6 +101,10 @@ def to_equinox(
         InteropError: where anything cannot be converted exactly, with every problem in it.
         VerificationError: where ``verify`` finds a difference, with the first layer that differs.
 
+    Warns:
+        LostNamesWarning: where axes of the model's arrays are named, which Equinox has no place
+            for; with every name that is lost.
+
     Example:
         >>> import jax
         >>> from interop_core import nn

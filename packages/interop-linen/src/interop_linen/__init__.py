@@ -73,7 +73,7 @@ def to_linen(
     Returns:
         The module, and the whole tree of its variables as plain dicts, ``{"params": ...}`` with
         ``"batch_stats"`` beside it where the model has batch normalisation, and ``"carry"`` where
-        recurrent cells inside a stack hold states.
+        recurrent cells inside a stack hold states. Arrays whose axes are named come in boxes.
 
     Raises:
         NotAModelError: for what is no core model.
@@ -122,7 +122,9 @@ def from_linen(
     Args:
         module: a Linen layer, or a `linen.Sequential` of layers and plain functions, unbound.
         params: the whole tree of variables, ``batch_stats`` included: what ``module.init`` gives.
-            A ``FrozenDict`` will do.
+            A ``FrozenDict`` will do. Boxes that name axes (`linen.Partitioned`,
+            `linen.LogicallyPartitioned`) are read and left as they are; the states of the result
+            hold the names.
         sample_input: one unbatched example, channels last, or its shape. Convolutions and batch
             normalisation need it.
         copy: whether the result has arrays of its own. By default arrays that both sides store
@@ -138,7 +140,7 @@ def from_linen(
     Raises:
         NotAModelError: for what is no Linen module, or a bound one.
         VariablesError: for variables that do not fit the module: missing, left over, of another
-            shape, or boxed.
+            shape, or in boxes that say more than names of axes.
         MissingShapeError: where ``sample_input`` is needed, or does not fit.
         UnmappedLayerError: for a layer that nothing is known of.
         UnsupportedLayerError: for a known layer, or an option of one, that the core has not.

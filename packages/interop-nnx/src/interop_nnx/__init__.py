@@ -55,6 +55,7 @@ def to_nnx(
 
     Returns:
         An NNX module, or the function that stands for the layer, which computes the same.
+        Variables whose axes are named are annotated so; no array is put on a mesh.
 
     Raises:
         InteropError: where anything cannot be converted exactly, with every problem in it.
@@ -108,7 +109,8 @@ def from_nnx(
             statistics. No random stream is advanced. Dropout is compared in evaluation only.
 
     Returns:
-        A core module that computes the same.
+        A core module that computes the same. Its states hold the names of axes that variables are
+        annotated with.
 
     Raises:
         InteropError: where anything cannot be converted exactly, with every problem in it.
