@@ -35,8 +35,8 @@ from . import (
     _recurrent,
     _recurrent_convolution,
     _recurrent_sequence,
-    companions,
     _weight_norm,
+    companions,
 )
 
 ROWS: tuple[LayerMap, ...] = (

@@ -206,8 +206,8 @@ from ._transform_half_bounded import (
 )
 from ._transform_vector import OrderedT, SimplexT, UnitVectorT
 from ._unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
-from ._weight_standardization import weight_standardization
 from ._weight_norm import SpectralNorm, WeightNorm
+from ._weight_standardization import weight_standardization
 from ._wrapper import EnvironContext, Vmap
 from ._wrapper_map import Map
 
