@@ -77,9 +77,13 @@ def to_equinox(
         channels: ``"native"`` for Equinox's convention at both ends of the model, ``"last"`` for
             the core's.
         stateful: whether the result is a pair of model and `eqx.nn.State`, which batch
-            normalisation needs. Call it as Equinox does, ``jax.vmap(model, axis_name="batch",
-            in_axes=(0, None), out_axes=(0, None))(x, state)``, for outputs and the next state. It
-            comes in evaluation mode; ``eqx.nn.inference_mode(model, False)`` trains.
+            normalisation needs, and a recurrent cell inside a stack. Call it as Equinox does,
+            ``jax.vmap(model, axis_name="batch", in_axes=(0, axes), out_axes=(0, axes))(x, state)``,
+            for outputs and the next state. There ``axes`` is None; with cells it is
+            ``companions.carry_axes(model, state)``, since each example has a carry of its own. It
+            is the hidden state that the cell holds. Where it holds none yet it is zeros for one
+            example; ``companions.reset_carries(model, state, (16,))`` begins with a batch. The
+            model comes in evaluation mode; ``eqx.nn.inference_mode(model, False)`` trains.
         fold_batch_norm: whether a batch normalisation becomes what it is in evaluation, a factor
             and a shift for each channel (`companions.ScaleAndShift`), which needs no state.
         axis_name: the name of the mapped axis that is the batch, for batch normalisation. A core
@@ -146,10 +150,11 @@ def from_equinox(
 
     Args:
         model: a layer, or an `eqx.nn.Sequential` of layers.
-        state: the `eqx.nn.State` of a model with batch normalisation. A running statistic becomes
-            what evaluation makes of it: Equinox divides it by ``1 - momentum**counter``. While
-            that is not 1 yet, further training moves it otherwise than the core does, and
-            ``verify`` compares evaluation alone.
+        state: the `eqx.nn.State` of a model with batch normalisation, or with recurrent cells
+            that keep their carry in it. A running statistic becomes what evaluation makes of it:
+            Equinox divides it by ``1 - momentum**counter``. While that is not 1 yet, further
+            training moves it otherwise than the core does, and ``verify`` compares evaluation
+            alone. A carry becomes the hidden state of the cell, for one example or for a batch.
         sample_input: one unbatched example as the core's model will take it (channels last), or
             its shape; needed where a layer's sizes depend on its input, as a convolution's do.
         axis_name: for batch normalisations over several mapped axes, which of them is the batch;
