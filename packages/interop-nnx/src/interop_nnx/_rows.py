@@ -33,6 +33,7 @@ from . import (
     _recurrent_companions,
     _recurrent_convolution,
     _recurrent_sequence,
+    _weight_norm,
 )
 
 ROWS: tuple[LayerMap, ...] = (
@@ -51,6 +52,7 @@ ROWS: tuple[LayerMap, ...] = (
     *_recurrent_companions.WITH_CARRY,
     *_recurrent_convolution.ROWS,
     *_recurrent_sequence.ROWS,
+    *_weight_norm.ROWS,
     *_event.ROWS,
     *_pooling.ROWS,
     *_padding.ROWS,
@@ -62,11 +64,9 @@ ROWS: tuple[LayerMap, ...] = (
 """One for each layer, in the order of the documentation."""
 
 _NO_CORE = "the core has no such layer"
-_CONVERT_PARTS = "convert what it holds, one by one"
 
 UNCONVERTIBLE: tuple[Unconvertible, ...] = (
-    Unconvertible(nnx.SpectralNorm, "it rescales another layer's weights", _CONVERT_PARTS),
-    Unconvertible(nnx.WeightNorm, "it rescales another layer's weights", _CONVERT_PARTS),
+    *_weight_norm.UNCONVERTIBLE,
     Unconvertible(nnx.List, "a list says not how its layers are called", "use nnx.Sequential"),
     Unconvertible(nnx.Dict, "a dict says not how its layers are called", "use nnx.Sequential"),
     Unconvertible(nnx.min_pool, _NO_CORE),

@@ -20,7 +20,7 @@ from interop_core.options import parameters, same
 
 from ._attention import parts_of
 from ._sharding import plain_metadata, read
-from .companions import Carry
+from .companions import Carry, SpectralNorm
 
 INHERITED = frozenset({"dtype", "promote_dtype"})
 """Options that a stock layer hands down to the dense layers inside it."""
@@ -34,8 +34,11 @@ CACHES = {
 }
 """What to do about what a layer of NNX keeps for later, by its name: not every release has it."""
 
-STATISTICS = {nnx.BatchNorm: frozenset({"mean", "var"})}
-"""Which arrays of a stock layer are running statistics; every other is a parameter."""
+STATISTICS: dict[type, frozenset[str]] = {
+    nnx.BatchNorm: frozenset({"mean", "var"}),
+    SpectralNorm: frozenset({"u", "v", "sigma"}),
+}
+"""Which arrays of a layer are running statistics; every other is a parameter."""
 
 
 PARAMETERS: dict[type, type] = {nnx.LoRA: nnx.LoRAParam}

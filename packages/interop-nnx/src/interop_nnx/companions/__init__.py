@@ -95,6 +95,7 @@ from ._recurrent import (
 )
 from ._recurrent_convolution import ConvLSTMCell, StatefulConvLSTMCell
 from ._rotary import RoPE
+from ._weight_norm import SpectralNorm, WeightNorm
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -154,6 +155,7 @@ __all__ = [
     "SignedWLinear",
     "Softmax2d",
     "SparseLinear",
+    "SpectralNorm",
     "Stateful",
     "StatefulConvLSTMCell",
     "StatefulGRUCell",
@@ -165,6 +167,7 @@ __all__ = [
     "URLSTMCell",
     "Unflatten",
     "ValinaRNNCell",
+    "WeightNorm",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
