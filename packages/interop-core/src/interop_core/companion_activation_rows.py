@@ -13,7 +13,7 @@ import numpy as np
 from . import nn
 from .companion_rows import companion
 from .errors import Refusal
-from .function_rows import DECLARED_SIZE, FLATTEN_START
+from .function_rows import DECLARED_SIZE, UNFLATTENED
 from .mapping import Case, Iso, LayerMap, Opt, Refused, Unconvertible, case, iso
 
 TWO_INPUTS: tuple[Unconvertible, ...] = (
@@ -89,7 +89,7 @@ def _split(layer: nn.Unflatten, size: tuple[int, ...]) -> tuple[int, ...] | None
 
 def unflatten_companion(
     companions: Any,
-    axis: Iso = FLATTEN_START,
+    axis: Iso = UNFLATTENED,
     *,
     cases: tuple[Case, ...] = (),
     refusals: tuple[Refused, ...] = (),

@@ -9,8 +9,9 @@ from typing import Any
 
 from . import nn
 from .companion_rows import Option, companion
+from .errors import Refusal
 from .function_rows import DECLARED_SIZE
-from .mapping import LayerMap, Only, Unconvertible, case
+from .mapping import Config, LayerMap, Only, Unconvertible, case
 
 LP_POOLS = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 ADAPTIVE_POOLS = (
@@ -30,6 +31,24 @@ UNPOOLING: tuple[Unconvertible, ...] = tuple(
 
 CHANNELS_LAST = Only("core", "channel_axis", -1, "move the channels to the last axis")
 """Where the channels are, for companions that have them last as the core has by default."""
+
+
+def one_batch_axis(padding: Any, config: Config) -> None:
+    """Refuse pairs of padding where an example has axes in front of those of the window.
+
+    Flax pads an input that has one batch axis and no other.
+
+    Raises:
+        Refusal: for such an example, where its shape is known.
+    """
+    example = config.get("example")
+    if example is not None and len(example) > len(padding) + 1:
+        raise Refusal(
+            f"padding={padding!r} is taken with one batch axis alone, and one example has the "
+            f"shape {tuple(example)}",
+            "pad by name, or have a padding layer in front of it",
+        )
+
 
 _SIZES = (7, 6, 5)
 _PAIRS = ((1, 0), (0, 1), (1, 1))

@@ -27,7 +27,6 @@ from .mapping import (
 )
 
 
-
 def _one_axis(axis: Any) -> int:
     if not isinstance(axis, int):
         reason = f"axis={axis!r} takes several axes together, those of the batch perhaps among them"
@@ -180,7 +179,16 @@ def _stop(axis: int, config: Config) -> int | None:
     return None if last == -1 else last + 1
 
 
-FLATTEN_START = Iso(_start, lambda start, _: start, "first axis")
+def _joins_some(start: int, config: Config) -> int:
+    stop = config["stop_dimension"]
+    if stop == 0 or (stop is not None and (start < 0) == (stop < 0) and start >= stop):
+        raise Refusal(f"joins no axes from {start} to {stop}, and adds one", "join some axes")
+    return start
+
+
+FLATTEN_START = Iso(_start, _joins_some, "first axis")
+UNFLATTENED = Iso(_start, lambda axis, _: axis, "axis")
+"""The axis of `nn.Unflatten`, counted on the whole array as it comes."""
 FLATTEN_STOP = Iso(_stop, lambda stop, _: -1 if stop is None else stop - 1, "axis behind the last")
 
 
@@ -189,9 +197,10 @@ def _flattened(layer: nn.Flatten, size: tuple[int, ...]) -> tuple[int, ...] | No
 
     Without ``in_size`` and from the front, its axes count the batch axis, of which there is one.
     """
-    if layer.in_size is not None or layer.start_axis < 0:
+    if layer.in_size is not None or (layer.start_axis < 0 and layer.end_axis < 0):
         return layer.output_size(size)
-    return layer.output_size((1, *size))[1:] if layer.start_axis > 0 else None
+    batched = layer.output_size((1, *size))
+    return None if layer.start_axis in (0, -len(size) - 1) else batched[1:]
 
 
 def flatten_row(

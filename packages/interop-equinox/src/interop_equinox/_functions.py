@@ -59,17 +59,16 @@ def _stop(axis: int, config: Config) -> int | None:
     return None if last == -1 else last + 1
 
 
-def _start_back(start: int, config: Config) -> int:
-    if start == -1:
-        return start
-    rank = _rank(config)  # jax begins at the first axis where there are fewer, the core does not
-    return max(start, -rank) if start < 0 else start - rank
-
-
-def _stop_back(stop: int | None, config: Config) -> int:
-    if stop is None:
-        return -1
-    return stop - 1 if stop <= 0 else stop - 1 - _rank(config)
+def _joined(config: Config) -> tuple[int, int]:
+    """The first and the last axis that `jax.lax.collapse` joins, from the end of one example."""
+    start, stop = config["start_dimension"], config["stop_dimension"]
+    if (start, stop) == (-1, None):
+        return -1, -1
+    rank = _rank(config)  # counted as a slice does: axes that there are not are left out
+    first, behind, _ = slice(start, stop).indices(rank)
+    if first >= behind:
+        raise Refusal(f"joins no axes from {start} to {stop}, and adds one", "join some axes")
+    return first - rank, behind - 1 - rank
 
 
 def _all_axes(order: str, config: Config) -> int:
@@ -83,15 +82,15 @@ def _axes_back(axis: int, config: Config) -> int:
 
 
 FLATTEN = flatten_row(
-    Iso(_start, _start_back, "first axis of one example"),
-    Iso(_stop, _stop_back, "axis behind the last"),
+    Iso(_start, lambda _, config: _joined(config)[0], "first axis of one example"),
+    Iso(_stop, lambda _, config: _joined(config)[1], "axis behind the last"),
     cases=(case(start_axis=1, input=(3, 4, 2)),),
     refusals=(Refused("core", case(input=(3, 4, 2)), "batch axis"),),
 )
 
 UNFLATTEN = unflatten_companion(
     companions,
-    Iso(_start, _start_back, "axis of one example"),
+    Iso(_start, _axes_back, "axis of one example"),
     cases=(case(axis=1, sizes=(2, 3), input=(6, 4)),),
     refusals=(Refused("core", case(axis=0, sizes=(2, 3), input=(6, 4)), "batch axis"),),
 )

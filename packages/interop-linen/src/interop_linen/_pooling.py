@@ -11,6 +11,7 @@ from interop_core import nn
 from interop_core.companion_pooling_rows import (
     adaptive_pooling_companions,
     lp_pooling_companions,
+    one_batch_axis,
 )
 from interop_core.errors import Refusal
 from interop_core.mapping import (
@@ -46,6 +47,12 @@ def _pads(padding: Any, config: Config) -> Any:
     return tuple(map(tuple, padding))
 
 
+def _pads_out(padding: Any, config: Config) -> Any:
+    if not isinstance(padding, str):
+        one_batch_axis(padding, config)
+    return padding
+
+
 def _padded(padding: Any) -> bool:
     return padding != "VALID" if isinstance(padding, str) else any(map(any, padding))
 
@@ -75,7 +82,7 @@ def _count_back(include: bool, config: Config) -> bool:
 
 WINDOW = Iso(lambda size, _: size, _window, "=")
 STRIDES = Iso(lambda stride, _: stride, _strides, "None is 1")
-PADS = Iso(lambda padding, _: padding, _pads, "=")
+PADS = Iso(_pads_out, _pads, "=")
 COUNT = Iso(_count_out, _count_back, "= where there is padding")
 
 
@@ -118,7 +125,14 @@ def _pool(core: type, function: Any, rank: int, *more: Any) -> LayerMap:
             case(window_shape=window, input=size),
             case(window_shape=window, strides=window, padding=list(pairs), input=size),
         ),
-        refusals=(Refused("core", case(kernel_size=2, channel_axis=None), "channel_axis=None"),),
+        refusals=(
+            Refused("core", case(kernel_size=2, channel_axis=None), "channel_axis=None"),
+            Refused(
+                "core",
+                case(kernel_size=3, padding=pairs, input=(2, *size)),
+                "one batch axis alone",
+            ),
+        ),
         select=_rank(rank),
         note=NOTE if average else "",
     )

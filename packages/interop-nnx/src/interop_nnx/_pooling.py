@@ -16,6 +16,7 @@ from interop_core import nn
 from interop_core.companion_pooling_rows import (
     adaptive_pooling_companions,
     lp_pooling_companions,
+    one_batch_axis,
 )
 from interop_core.errors import Refusal
 from interop_core.mapping import (
@@ -50,6 +51,12 @@ def _strides_back(strides: Sequence[int] | None, config: Config) -> tuple[int, .
     if len(steps) != rank:
         raise Refusal(f"strides={strides!r} are not {rank}, as the axes of window_shape are")
     return steps
+
+
+def _pads(padding: str | Pads, config: Config) -> str | Pads:
+    if not isinstance(padding, str):
+        one_batch_axis(padding, config)
+    return _counted(padding, config)
 
 
 def _counted(padding: str | Pads, config: Config) -> str | Pads:
@@ -146,7 +153,7 @@ def _pool(core: type, foreign: Any, rank: int) -> LayerMap:
         (
             Opt("kernel_size", "window_shape", Iso(lambda k, _: k, _window_back, "=")),
             Opt("stride", "strides", Iso(lambda s, _: s, _strides_back, "None is one step")),
-            Opt("padding", "padding", Iso(_counted, _padding_back, "by name or in pairs")),
+            Opt("padding", "padding", Iso(_pads, _padding_back, "by name or in pairs")),
             own,
             Given("core", "channel_axis", -1, _last, "nnx pools with the channels last"),
             ignored("core", "in_size", "a declared size, which the data has anyway"),
@@ -165,6 +172,7 @@ def _pool(core: type, foreign: Any, rank: int) -> LayerMap:
         ),
         refusals=(
             Refused("core", to_core(channel_axis=None, input=size), "channel_axis=None"),
+            Refused("core", to_core(padding=pairs, input=(2, *size, 3)), "one batch axis alone"),
             Refused("core", to_core(channel_axis=-rank - 1, input=(3, *size)), "channel_axis=-"),
             Refused("foreign", to_nnx(strides=(2,) * (rank + 1)), r"strides=\(2, 2"),
             Refused("foreign", to_nnx(padding=1), "padding=1"),
