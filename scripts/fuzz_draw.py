@@ -216,6 +216,9 @@ def _drawn(kind: Kind, target: Any, base: Base, draw: random.Random, x: Any) -> 
             options[name] = value_for(name, default, shape, draw)
     for name in draw.sample(list(known), min(len(known), draw.choice((0, 0, 1, 1, 1, 2, 2, 3, 4)))):
         options[name] = value_for(name, known[name], shape, draw)
+    for name in ("key_size", "value_size"):  # what it attends to is its input
+        if isinstance(options.get(name), int):
+            options[name] = shape[-1]
     if whole:
         rows = options.get("num_embeddings", base.below)
         x = _input(
