@@ -129,7 +129,7 @@ def _pool(core: type, function: Any, rank: int, *more: Any) -> LayerMap:
             Refused("core", case(kernel_size=2, channel_axis=None), "channel_axis=None"),
             Refused(
                 "core",
-                case(kernel_size=3, padding=pairs, input=(2, *size)),
+                case(kernel_size=3, padding=pairs, in_size=(2, *size)),
                 "one batch axis alone",
             ),
         ),
