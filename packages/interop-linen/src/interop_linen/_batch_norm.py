@@ -98,10 +98,10 @@ def _core_cases(rank: int) -> Iterator[Case]:
     yield case(in_size=size)
     yield case(in_size=size, affine=False, momentum=0.9, epsilon=1e-3)
     if rank == 2:  # the same code for any number of axes
-        yield case(in_size=size, scale_initializer=None, use_fast_variance=False)
+        yield case(in_size=size, scale_initializer=None, use_fast_variance=False, axis_name="lanes")
         yield case(in_size=size, bias_initializer=None, dtype=jnp.bfloat16)
         yield case(in_size=size, feature_axis=(0, -1))
-        yield case(in_size=size, feature_axis=0)
+        yield case(in_size=size, feature_axis=0, axis_index_groups=((0, 1),))
 
 
 def _linen_cases(rank: int) -> Iterator[Case]:

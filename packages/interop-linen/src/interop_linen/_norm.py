@@ -137,10 +137,16 @@ def _when(name: str) -> Any:
 def _cases(**more: Any) -> tuple[Case, ...]:
     return (
         case(in_size=4),
-        case(in_size=4, epsilon=1e-3, use_fast_variance=False, use_scale=False),
+        case(
+            in_size=4,
+            epsilon=1e-3,
+            use_fast_variance=False,
+            use_scale=False,
+            axis_name="lanes",
+        ),
         case(in_size=(6, 4), reduction_axes=(-2, -1), feature_axes=(-2, -1)),
         case(in_size=(6, 5, 4), reduction_axes=(1, 3), feature_axes=(0, -1)),
-        case(in_size=(6, 4), feature_axes=0),
+        case(in_size=(6, 4), feature_axes=0, axis_index_groups=((0, 1),)),
         case(in_size=4, dtype=jnp.bfloat16, **more),
     )
 
@@ -233,8 +239,22 @@ GROUP_NORM = LayerMap(
     ),
     cases=(
         case(in_size=8, num_groups=2, input=(5, 8)),
-        case(in_size=8, num_groups=None, group_size=2, use_bias=False, input=(6, 5, 8)),
-        case(in_size=8, num_groups=4, use_scale=False, epsilon=1e-3, input=(6, 5, 8)),
+        case(
+            in_size=8,
+            num_groups=None,
+            group_size=2,
+            use_bias=False,
+            axis_index_groups=((0, 1),),
+            input=(6, 5, 8),
+        ),
+        case(
+            in_size=8,
+            num_groups=4,
+            use_scale=False,
+            epsilon=1e-3,
+            axis_name="lanes",
+            input=(6, 5, 8),
+        ),
         case(in_size=8, num_groups=1, use_fast_variance=False, reduction_axes=(-2, -1),
              input=(6, 5, 8)),
         case(in_size=8, num_groups=8, dtype=jnp.bfloat16, input=(8,)),
@@ -266,8 +286,14 @@ INSTANCE_NORM = LayerMap(
     ),
     GROUP_NORM.leaves,
     cases=(
-        case(in_size=3, input=(4, 5, 3), epsilon=1e-2),
-        case(in_size=3, use_bias=False, use_fast_variance=False, input=(4, 3)),
+        case(in_size=3, input=(4, 5, 3), epsilon=1e-2, axis_name="lanes"),
+        case(
+            in_size=3,
+            use_bias=False,
+            use_fast_variance=False,
+            axis_index_groups=((0, 1),),
+            input=(4, 3),
+        ),
         case(in_size=3, use_scale=False, dtype=jnp.float32, input=(4, 3)),
     ),
     foreign_cases=(case(use_scale=False, use_bias=False, input=(4, 3)),),

@@ -47,7 +47,9 @@ class LinenHarness(Harness):
         if isinstance(module, linen.RNNCellBase):
             arguments = (module.initialize_carry(jax.random.key(1), x.shape), x)
         flags = by_keyword(module, training=False)
-        variables = dict(module.init(jax.random.key(0), *arguments, **flags))
+        # Arrays are the same whatever mapped axis a layer computes over, and there is none here.
+        known: Any = {"axis_name": None} if getattr(module, "axis_name", None) else {}
+        variables = dict(module.clone(**known).init(jax.random.key(0), *arguments, **flags))
         for collection in STATES:  # a layer that was never called holds none
             variables.pop(collection, None)
         return module, variables

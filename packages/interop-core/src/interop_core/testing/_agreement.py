@@ -77,22 +77,45 @@ def forward_agrees(pair: Pair) -> None:
         made = pair.import_(pair.build_foreign({**pair.foreign_arrays, **there}))
         return _parts(call_core(made, replace(call, x=x)))
 
-    if pair.sample.case in (pair.row.cases or pair.row.foreign_cases)[:1]:
+    axis = _axis_of(pair)
+    if axis is None and pair.sample.case in (pair.row.cases or pair.row.foreign_cases)[:1]:
         outcomes = [_parts(pair.call_core(call)), _parts(pair.call_foreign(call))]
         if not pair.turned:
             outcomes.append(_parts(pair.call_core(call, pair.import_(pair.foreign))))
     else:
         functions = (core, foreign) if pair.turned else (core, foreign, back)
-        outcomes = _compiled(*functions)(*_floats(pair), call.x)
+        outcomes = _compiled(*functions, axis=axis)(*_floats(pair), _among(pair, call.x, axis))
     expected, *found = (Outcome(*outcome) for outcome in outcomes)
     for what, outcome in zip(("framework", "core to framework to core"), found, strict=False):
         _compare_outcomes(pair, outcome, expected, what)
 
 
-def _compiled(*functions: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """One program that calls several functions on the same arguments."""
-    program: Callable[..., list[Any]] = jax.jit(lambda *given: [f(*given) for f in functions])
+def _compiled(*functions: Callable[..., Any], axis: Any = None) -> Callable[..., list[Any]]:
+    """One program that calls several functions on the same arguments.
+
+    Where a mapped axis is named, the last argument has one more axis in front for it.
+    """
+
+    def all_of(*given: Any) -> list[Any]:
+        return [function(*given) for function in functions]
+
+    def over_axis(*given: Any) -> list[Any]:
+        axes = (*(None for _ in given[1:]), 0)
+        found: list[Any] = jax.vmap(all_of, axes, axis_name=axis)(*given)
+        return found
+
+    program: Callable[..., list[Any]] = jax.jit(all_of if axis is None else over_axis)
     return program
+
+
+def _axis_of(pair: Pair) -> Any:
+    """The mapped axis that the case's layer computes something over, if it names one."""
+    return graph.configuration(pair.core).get("axis_name")
+
+
+def _among(pair: Pair, x: Any, axis: Any) -> Any:
+    """The input, with others of its kind along a mapped axis."""
+    return x if axis is None else jnp.stack([x, pair.input(x.shape[:1], seed=11)])
 
 
 def _floats(pair: Pair) -> tuple[Arrays, Arrays]:
@@ -102,6 +125,8 @@ def _floats(pair: Pair) -> tuple[Arrays, Arrays]:
 
 def forward_agrees_without_batch(pair: Pair) -> None:
     """Both layers give the same for one example, where both take one as they take it in a batch."""
+    if _axis_of(pair) is not None:
+        return
     batch = pair.call()
     carry = {name: array[0] for name, array in batch.carry.items()}
     call = replace(batch, leading=0, carry=carry)
@@ -127,9 +152,11 @@ def forward_agrees_without_batch(pair: Pair) -> None:
 
 def gradients_agree(pair: Pair) -> None:
     """Gradients by input and by parameters agree; the parameters' go through the layouts."""
-    call = pair.call()
-    output = jax.eval_shape(lambda x: pair.call_core(replace(call, x=x)).y, call.x)
-    weight = np.random.default_rng(2).normal(size=output.shape)
+    call, axis = pair.call(), _axis_of(pair)
+    inside = _compiled(lambda x: pair.call_core(replace(call, x=x)).y, axis=axis)
+    (output,) = jax.eval_shape(inside, _among(pair, call.x, axis))
+    shape = output.shape if axis is None else output.shape[1:]
+    weight = np.random.default_rng(2).normal(size=shape)
     differentiable = jnp.issubdtype(call.x.dtype, jnp.floating)
 
     def core(arrays: Arrays, x: Any) -> Any:
@@ -144,7 +171,10 @@ def gradients_agree(pair: Pair) -> None:
     here, there = _compiled(
         lambda here, _, x: jax.grad(core, inputs)(here, x),
         lambda _, there, x: jax.grad(foreign, inputs)(there, x),
-    )(*_floats(pair), call.x)
+        axis=axis,
+    )(*_floats(pair), _among(pair, call.x, axis))
+    if axis is not None:
+        here, there = jax.tree.map(lambda gradient: gradient[0], (here, there))
     if differentiable:
         (here, here_x), (there, there_x) = here, there
         _compare(pair, there_x, here_x, "gradient by the input")
@@ -174,7 +204,7 @@ def _floating(arrays: Arrays) -> dict[str, Any]:
 
 def statistics_agree(pair: Pair) -> None:
     """After some training steps both sides gave the same outputs and hold the same statistics."""
-    if not graph.states(pair.core, BatchState):
+    if not graph.states(pair.core, BatchState) or _axis_of(pair) is not None:
         return
     core, foreign = pair.build_core(pair.core_arrays), pair.build_foreign(pair.foreign_arrays)
     for step in range(STEPS):

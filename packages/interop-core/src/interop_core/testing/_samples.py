@@ -349,7 +349,7 @@ def _translated(sample: Sample) -> dict[str, Any]:
     return {name: value for name, value in named if "." not in name}
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def pair_of(harness: Harness, sample: Sample) -> Pair:
     """The pair of a case, made once for all the checks that follow each other on it."""
     return Pair(harness, sample)
