@@ -4,6 +4,7 @@ A *mutant* is a row with one mistake: an option dropped or taken for any value, 
 halves of an array swapped, two arrays confused, an array said to be always there, the channels on
 another axis. It is killed when one of the checks that the row brings along fails. What survives is
 printed: a mistake that could be made in the row without a test to tell. The exit status is 1 then.
+What computes the same as the row is no mistake: `equivalent_mutants` lists it with its reason.
 
     python scripts/mutate.py --framework nnx --row LSTM
 """
@@ -17,7 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,12 +27,13 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import interop_equinox.testing
 import interop_linen.testing
 import interop_nnx.testing
+from equivalent_mutants import why_equivalent
 from interop_core.bridge import Bridge
 from interop_core.layout import IDENTITY, Blocks, Layout, axes, chain
 from interop_core.mapping import Config, Given, LayerMap, Leaf, Only, Opt, Unconvertible, ignored
 from interop_core.options import REQUIRED, parameters
 from interop_core.registry import for_core, register_layer_mapping, registrations
-from interop_core.testing import Harness, checks_of, named_rows, pair_of, samples_of
+from interop_core.testing import Check, Harness, checks_of, named_rows, pair_of, samples_of
 
 HARNESSES: dict[str, Harness] = {
     "nnx": interop_nnx.testing.HARNESS,
@@ -160,17 +162,61 @@ def _names(row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutant]
             yield Mutant(replace(row, leaves=leaves), f"always has {entry.foreign[0]}")
 
 
-def is_killed(harness: Harness, name: str, mutant: Mutant) -> bool:
-    """Whether one of the checks of a row fails once the mutant stands in its place."""
-    bridge = harness.bridge
-    with registrations():
-        register_layer_mapping(mutant.row, framework=bridge.name)
-        for check in checks_of(bridge, name, mutant.row):
-            try:
-                check(harness)
-            except Exception:
+ORDER = (
+    *("row_is_found", "parameters_are_accounted_for", "what_a_case_sets_is_spoken_of"),
+    *("lookup_finds_the_class", "arrays_named_once", "options_round_trip", "weights_round_trip"),
+    *("refusal", "specs_round_trip", "identity_shares_the_buffer", "source_is_unchanged"),
+    *("constructor_agrees", "abstract_equals_concrete", "", "forward_agrees", "statistics_agree"),
+    *("forward_agrees_without_batch", "gradients_agree"),
+)
+"""Checks in the order of what they take, the others in the place of the empty name."""
+
+
+class Judge:
+    """The checks of one row, which are asked of each of its mutants.
+
+    A check that fails is believed where the unspoiled row passes it.
+    """
+
+    def __init__(self, harness: Harness, name: str, row: LayerMap) -> None:
+        self._harness, self._name = harness, name
+        self._own = {check.name: check for check in checks_of(harness.bridge, name, row)}
+        self._passed: dict[str, bool] = {}
+
+    @property
+    def broken(self) -> list[str]:
+        """Checks that the row itself fails, which say nothing of its mutants."""
+        return [name for name, passed in self._passed.items() if not passed]
+
+    def kills(self, mutant: Mutant) -> bool:
+        """Whether one of the checks fails once the mutant stands in the place of the row."""
+        bridge = self._harness.bridge
+        checks = sorted(checks_of(bridge, self._name, mutant.row), key=_cost)
+        while True:
+            pair_of.cache_clear()
+            believed = [check for check in checks if self._passed.get(check.name, True)]
+            with registrations():
+                register_layer_mapping(mutant.row, framework=bridge.name)
+                failed = next((c for c in believed if not _passes(c, self._harness)), None)
+            if failed is None:
+                return False
+            if failed.name not in self._passed:
+                self._passed[failed.name] = _passes(self._own[failed.name], self._harness)
+            if self._passed[failed.name]:
                 return True
-    return False
+
+
+def _passes(check: Check, harness: Harness) -> bool:
+    try:
+        check(harness)
+    except Exception:
+        return False
+    return True
+
+
+def _cost(check: Check) -> int:
+    kind = check.name.rpartition("-")[2].rstrip("0123456789")
+    return ORDER.index(kind if kind in ORDER else "")
 
 
 def shapes_of(harness: Harness, name: str, row: LayerMap) -> dict[str, tuple[int, ...]]:
@@ -210,32 +256,75 @@ def mistakes(harness: Harness, family: dict[str, LayerMap]) -> dict[str, list[tu
     return found
 
 
+@dataclass
+class Tally:
+    """What became of the mutants.
+
+    Attributes:
+        killed: how many a check noticed.
+        equivalent: those that compute the same as the row, with the reason.
+        survivors: those that nothing noticed.
+        broken: checks that rows fail unspoiled, which say nothing of mutants.
+    """
+
+    killed: int = 0
+    equivalent: list[str] = field(default_factory=list)
+    survivors: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        made = self.killed + len(self.survivors)
+        score = 100 * self.killed / made if made else 100.0
+        same = f" ({len(self.equivalent)} more are equivalent)" if self.equivalent else ""
+        return f"{self.killed} of {made} mutants killed, {score:.1f} %{same}"
+
+
+def spoil(harness: Harness, family: dict[str, LayerMap], tally: Tally, every: int = 1) -> None:
+    """Make every mistake in a family, and tally what its checks say."""
+    framework = harness.bridge.name
+    judges = {name: Judge(harness, name, row) for name, row in family.items()}
+    for place, (mistake, spoiled) in enumerate(mistakes(harness, family).items()):
+        if place % every:
+            continue
+        title = f"{framework} {spoiled[0][0]}: {mistake}"
+        if any(judges[name].kills(mutant) for name, mutant in spoiled):
+            tally.killed += 1
+            continue
+        reason = why_equivalent(framework, spoiled[0][0], mistake)
+        (tally.equivalent if reason else tally.survivors).append(title)
+        print(f"equivalent: {title} ({reason})" if reason else f"survives: {title}", flush=True)
+    for judge in judges.values():
+        tally.broken += judge.broken
+        for name in judge.broken:
+            print(f"fails unspoiled: {framework} {name}", flush=True)
+
+
 def main() -> int:
     """Spoil the rows that are asked for, print the survivors and the count."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--framework", choices=HARNESSES, action="append")
     parser.add_argument("--row", default="", help="rows whose name holds this word")
     parser.add_argument("--every", type=int, default=1, help="take every n-th mutant alone")
+    parser.add_argument("--times", action="store_true", help="say how long each family took")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # what a spoiled row warns of is not looked at
-    started, made, survivors = time.perf_counter(), 0, []
+    started, tally = time.perf_counter(), Tally()
     for framework in arguments.framework or HARNESSES:
-        harness = HARNESSES[framework]
+        harness, own, begun = HARNESSES[framework], Tally(), time.perf_counter()
         for family in families(harness):
             if not any(arguments.row.lower() in name.lower() for name in family):
                 continue
-            for place, (mistake, spoiled) in enumerate(mistakes(harness, family).items()):
-                if place % arguments.every:
-                    continue
-                made += 1
-                if not any(is_killed(harness, name, mutant) for name, mutant in spoiled):
-                    survivors.append(f"{framework} {spoiled[0][0]}: {mistake}")
-                    print("survives:", survivors[-1], flush=True)
-    killed = made - len(survivors)
-    score = 100 * killed / made if made else 100.0
-    seconds = time.perf_counter() - started
-    print(f"{killed} of {made} mutants killed ({score:.1f} %) in {seconds:.0f} s")
-    return int(bool(survivors) or not made)
+            before = time.perf_counter()
+            spoil(harness, family, own, arguments.every)
+            if arguments.times:
+                print(f"{time.perf_counter() - before:6.1f} s {', '.join(family)}", flush=True)
+        print(f"{framework}: {own} in {time.perf_counter() - begun:.0f} s", flush=True)
+        tally.killed += own.killed
+        tally.equivalent += own.equivalent
+        tally.survivors += own.survivors
+        tally.broken += own.broken
+    print(f"{tally} in {time.perf_counter() - started:.0f} s")
+    return int(bool(tally.survivors or tally.broken) or not tally.killed)
 
 
 if __name__ == "__main__":

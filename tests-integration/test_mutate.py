@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+import equivalent_mutants
 import mutate
 from interop_core.mapping import LayerMap
 from interop_core.testing import named_rows
@@ -19,7 +21,10 @@ def survivors(framework: str, name: str, row: LayerMap) -> list[str]:
     harness = mutate.HARNESSES[framework]
     made = list(mutate.mutants(harness.bridge, row, mutate.shapes_of(harness, name, row)))
     assert len(made) > 3
-    return [mutant.mistake for mutant in made if not mutate.is_killed(harness, name, mutant)]
+    judge = mutate.Judge(harness, name, row)
+    found = [mutant.mistake for mutant in made if not judge.kills(mutant)]
+    assert not judge.broken
+    return found
 
 
 @pytest.mark.parametrize(
@@ -40,5 +45,13 @@ def test_a_mutant_leaves_no_trace() -> None:
     harness = mutate.HARNESSES["equinox"]
     row = row_of("equinox", "Linear-Linear")
     mutant = next(iter(mutate.mutants(harness.bridge, row, {})))
-    assert mutate.is_killed(harness, "Linear", mutant)
-    assert mutate.is_killed(harness, "Linear", mutate.Mutant(row, "none")) is False
+    judge = mutate.Judge(harness, "Linear", row)
+    assert judge.kills(mutant)
+    assert judge.kills(mutate.Mutant(row, "none")) is False
+
+
+def test_what_is_said_to_be_equivalent_is_a_row() -> None:
+    for entry in equivalent_mutants.EQUIVALENT:
+        for framework in entry.frameworks:
+            names = [name for name, _ in named_rows(mutate.HARNESSES[framework].bridge)]
+            assert any(re.fullmatch(entry.row, name) for name in names), entry
