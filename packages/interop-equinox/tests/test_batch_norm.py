@@ -393,17 +393,11 @@ class MyNorm(eqx.nn.BatchNorm):
 MINE: Any = MyNorm
 
 
-SPECTRAL = eqx.nn.SpectralNorm(
-    eqx.nn.Linear(3, 3, key=jax.random.key(0)), "weight", key=jax.random.key(1)
-)
-
-
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (Counter, UnmappedLayerError, "no row names exactly this layer"),
         (lambda: MINE(3, "batch", mode="batch"), UnmappedLayerError, "extends BatchNorm"),
-        (lambda: SPECTRAL, InteropError, r"layers\[0\] \(eqx.nn.SpectralNorm\)"),
     ],
 )
 def test_other_layers_with_a_state_are_refused(

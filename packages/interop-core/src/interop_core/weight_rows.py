@@ -14,9 +14,23 @@ from typing import Any
 from .errors import Refusal
 from .graph import configuration, leaves
 from .layout import IDENTITY, Axes, Layout
-from .mapping import Config, Iso, LayerMap
+from .mapping import Config, Iso, LayerMap, iso
 
 _ADVICE = "wrap a linear layer or a convolution, around its weight"
+
+
+def _at_least_one(steps: int) -> int:
+    if steps < 1:
+        raise Refusal(
+            f"takes {steps} steps of the power iteration, so that what it divides by is never a "
+            "singular value",
+            "let it take one step or more",
+        )
+    return steps
+
+
+STEPS = iso(lambda steps: steps, _at_least_one, "=, at least 1")
+"""The steps of a power iteration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from interop_core.bridge import Build, skeleton_of
@@ -232,11 +233,17 @@ def _abstract(target: Any, options: Config) -> Any:
 
     What it computes of the arrays of a layer that it is given is a shape then as well.
     """
-    given = {n: v for n, v in options.items() if _is_given(target, n, v)}
+    given = jax.tree.map(_of_floats, {n: v for n, v in options.items() if _is_given(target, n, v)})
     rest = {n: v for n, v in options.items() if n not in given}
     if "key" in parameters(target):
         return eqx.filter_eval_shape(lambda g, key: target(**rest, **g, key=key), given, _KEY)
     return eqx.filter_eval_shape(lambda g: target(**rest, **g), given)
+
+
+def _of_floats(leaf: Any) -> Any:
+    """A shape for an array of integers, out of which a constructor might not make its own."""
+    whole_numbers = _is_array(leaf) and not jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return jax.ShapeDtypeStruct(leaf.shape, jnp.float32) if whole_numbers else leaf
 
 
 def _taking_key(layer: Any) -> Any:

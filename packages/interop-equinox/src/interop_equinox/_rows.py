@@ -108,12 +108,6 @@ UNCONVERTIBLE: tuple[Unconvertible, ...] = (
         "convert the model that it was folded from",
     ),
     Unconvertible(
-        eqx.nn.SpectralNorm,
-        "it divides a weight by its largest singular value in every call, and the core trains the "
-        "weight as it is",
-        "convert the layer inside with the weight that it is called with",
-    ),
-    Unconvertible(
         eqx.nn.Shared,
         "it says where a model with a forward of its own holds one thing twice",
         "put one layer into an eqx.nn.Sequential twice: it stays one",

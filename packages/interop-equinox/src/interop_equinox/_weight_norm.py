@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ import equinox as eqx
 from interop_core import nn
 from interop_core.companion_rows import companion
 from interop_core.errors import Refusal
+from interop_core.graph import leaves
 from interop_core.holding import Part, made
-from interop_core.layout import Layout
-from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case, leaf
-from interop_core.weight_rows import Weight, Weights, along, axes_iso, kept_axes
+from interop_core.layout import Layout, chain
+from interop_core.mapping import Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
+from interop_core.reshape import Reshape
+from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes
 
 from . import _conv, _linear, companions
 
@@ -140,4 +143,146 @@ COMPANION = companion(
     note="With an epsilon, with several axes, or without a scale.",
 )
 
-ROWS: tuple[LayerMap, ...] = (WEIGHT_NORM, COMPANION)
+
+def _shape(config: Config) -> tuple[int, ...]:
+    shape: tuple[int, ...] = leaves(config["layer"])[config["weight_name"]].shape
+    return shape
+
+
+def _one_position(config: Config) -> None:
+    """Refuse leading axes, along which a `Pointwise` would have to hand on the state."""
+    rank, example = _rank(config), config.get("example")
+    if rank is not None and example is not None and len(example) > rank:
+        raise Refusal(
+            f"gets examples of shape {example}, and works on {rank} axes: along the others "
+            "Equinox would call it many times, and each call has a state of its own",
+            "give it one position at a time",
+        )
+
+
+def _last(axis: int, config: Config) -> None:
+    _one_position(config)
+    rank = len(_shape(config))
+    if axis % rank != rank - 1 or _of_core(config).order[0] != rank - 1:
+        raise Refusal(
+            f"axis={axis} is not the first axis of Equinox's weight, and another matrix has other "
+            "singular values",
+            "use axis=-1 around a linear layer or a convolution",
+        )
+
+
+def _columns_first(weight: Weight) -> Weight:
+    if weight.order[0] != len(weight.order) - 1:
+        raise Refusal(
+            f"{weight.foreign} has the features of the output behind, and the core's layer takes "
+            "them for the columns of the matrix",
+            "wrap a linear layer or a convolution",
+        )
+    return weight
+
+
+def _rows(config: Config) -> tuple[Weight, int]:
+    """The weight, and which of its axes ``u`` is along."""
+    weight = _of_core(config)
+    return weight, config["axis"] % len(weight.order)
+
+
+def _of_v(config: Config) -> Layout:
+    weight, axis = _rows(config)
+    return along(weight, [other for other in range(len(weight.order)) if other != axis])
+
+
+def _flat_v(config: Config) -> Layout:
+    moved = _of_v(config)
+    (shape,) = moved.shapes((_shape(config)[:-1],))
+    flat = (math.prod(shape),)
+    return moved if shape == flat else chain(moved, Reshape(shape, flat))
+
+
+def _both_vectors(config: Config) -> bool:
+    """Whether Equinox's own layer says it."""
+    last = config["axis"] % len(_shape(config)) == len(_shape(config)) - 1
+    return bool(config["keep_v"] and config["dtype"] is None and last)
+
+
+SPECTRAL_NORM = LayerMap(
+    nn.SpectralNorm,
+    eqx.nn.SpectralNorm,
+    (
+        Part("layer", "layer", through=True),
+        Opt(
+            "weight_name",
+            "weight_name",
+            Iso(
+                WEIGHT_NAME.to,
+                lambda _, config: _columns_first(_of_foreign(config)).core,
+                WEIGHT_NAME.doc,
+            ),
+        ),
+        Given("core", "axis", -1, _last, "the first axis of the weight in Equinox"),
+        Opt("n_steps", "num_power_iterations", STEPS),
+        Opt("epsilon", "eps"),
+        Only("core", "keep_v", True),
+        Only("core", "dtype", None),
+    ),
+    (leaf("u", "uv_index.0"), leaf("v", "uv_index.1", _flat_v)),
+    cases=(
+        case(layer=LINEAR, keep_v=True, n_steps=2, input=(3,)),
+        case(layer=CONV, keep_v=True, epsilon=0.5, input=(5, 4, 3)),
+    ),
+    foreign_cases=(
+        case(
+            layer=made(eqx.nn.Conv1d, in_channels=3, out_channels=4, kernel_size=2),
+            weight_name="weight",
+            input=(5, 3),
+        ),
+    ),
+    refusals=(
+        Refused("core", case(layer=LINEAR, keep_v=True, input=(5, 3)), "a state of its own"),
+        Refused(
+            "foreign",
+            case(
+                layer=made(eqx.nn.Linear, in_features=3, out_features=4),
+                weight_name="weight",
+                num_power_iterations=0,
+                input=(3,),
+            ),
+            "takes 0 steps",
+        ),
+    ),
+    chosen=_both_vectors,
+    note="With its vectors in an eqx.nn.State.",
+)
+
+
+def _axis(axis: int, config: Config) -> Any:
+    _one_position(config)
+    return _AXES.to(axis, config)
+
+
+def _keeps_v(config: Config) -> bool:
+    return bool(config["keep_v"])
+
+
+SPECTRAL_COMPANION = companion(
+    nn.SpectralNorm,
+    companions.SpectralNorm,
+    Part("layer", "layer", through=True),
+    Opt("weight_name", "weight_name", WEIGHT_NAME),
+    Opt("n_steps", "n_steps", STEPS),
+    Opt("axis", "axis", Iso(_axis, _AXES.back, _AXES.doc)),
+    leaves=(
+        leaf("u", "u"),
+        leaf("v", "v", _of_v, when=_keeps_v),
+        leaf("sigma", "sigma", when=lambda config: not _keeps_v(config)),
+    ),
+    cases=(
+        case(layer=LINEAR, n_steps=2, input=(3,)),
+        case(layer=CONV, epsilon=0.5, input=(5, 4, 3)),
+        case(layer=CONV, axis=0, keep_v=True, input=(5, 4, 3)),
+    ),
+    refusals=(Refused("core", case(layer=LINEAR, input=(5, 3)), "a state of its own"),),
+    note="With one vector kept, along another axis, or with a dtype to compute in.",
+)
+
+ROWS: tuple[LayerMap, ...] = (WEIGHT_NORM, COMPANION, SPECTRAL_NORM, SPECTRAL_COMPANION)

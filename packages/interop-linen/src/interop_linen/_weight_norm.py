@@ -14,7 +14,7 @@ from interop_core.graph import leaves
 from interop_core.holding import Part, made
 from interop_core.layout import Layout, axes
 from interop_core.mapping import Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
-from interop_core.weight_rows import Weight, Weights, along, axes_iso, kept_axes
+from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes
 
 from . import _conv, _conv_companions, _linear, _linear_companions
 from .companions import SpectralNorm
@@ -214,7 +214,7 @@ SPECTRAL_NORM = LayerMap(
         Part("layer", INSIDE, through=True),
         Opt("weight_name", f"{INSIDE}.{KERNEL}.shape", Iso(_divided, _divided_back, "the kernel")),
         Given("core", "axis", -1, _last),
-        Opt("n_steps", "n_steps"),
+        Opt("n_steps", "n_steps", STEPS),
         Opt("epsilon", "epsilon"),
         Opt("dtype", "dtype"),
         Only("core", "keep_v", False),
@@ -241,6 +241,7 @@ SPECTRAL_NORM = LayerMap(
             ),
             r"divides \w+, \w+, each",
         ),
+        Refused("foreign", case(layer_instance=FOREIGN_DENSE, n_steps=0, input=(3,)), "0 steps"),
         Refused(
             "foreign",
             case(layer_instance=FOREIGN_DENSE, collection_name="spectral", input=(3,)),
@@ -273,6 +274,7 @@ SPECTRAL_COMPANION = companion(
     SpectralNorm,
     Part("layer", INSIDE, through=True),
     Opt("weight_name", "weight_name", Iso(_kernel_name, _kernel_name_back, "the same array")),
+    Opt("n_steps", "n_steps", STEPS),
     leaves=(
         leaf("u", "batch_stats:u"),
         leaf("v", "batch_stats:v", when=_keeps_v),

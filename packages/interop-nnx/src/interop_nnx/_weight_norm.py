@@ -26,7 +26,7 @@ from interop_core.mapping import (
     ignored,
     leaf,
 )
-from interop_core.weight_rows import Weight, Weights, along, axes_iso, kept_axes
+from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes
 
 from . import _conv, _conv_companions, _linear, companions
 
@@ -118,6 +118,7 @@ SPECTRAL_NORM = companion(
             "the same axis of the weight",
         ),
     ),
+    Opt("n_steps", "n_steps", STEPS),
     ignored("foreign", "use_running_average", "a mode, which .train() and .eval() switch"),
     ignored("foreign", "vector_init", "how the vectors start; they are converted"),
     leaves=(

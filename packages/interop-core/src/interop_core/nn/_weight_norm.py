@@ -216,8 +216,8 @@ class SpectralNorm(_Reparametrized):
 
     The value is estimated by power iteration (Miyato et al., 2018). With ``M`` the weight as a
     matrix whose columns are along ``axis``, a step is ``v = normed(M @ u)``, ``u = normed(v @ M)``,
-    and ``sigma = v @ M @ u``. No gradient goes through the vectors, of which there are two ways to
-    keep them:
+    and ``sigma = v @ M @ u``. No gradient reaches the weight through the vectors, of which there
+    are two ways to keep them:
 
     - With ``keep_v=False`` the state ``u`` alone is kept. Every call iterates from it, in
       evaluation as well; fitting (``environ.context(fit=True)``) puts what came out into ``u`` and
@@ -345,7 +345,8 @@ class SpectralNorm(_Reparametrized):
         v = None if self.v is None else self.v.value.reshape(-1)
         if v is None or fit:
             u, v = self._iterate(still, u, v, self.n_steps)
-        u, v = jax.lax.stop_gradient((u, v))
+        if not self.keep_v:
+            u, v = jax.lax.stop_gradient((u, v))
         sigma = jnp.vdot(v @ matrix, u)
         if fit:
             self.u.value = u

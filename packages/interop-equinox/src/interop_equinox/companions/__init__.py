@@ -49,7 +49,7 @@ from ._recurrent_stateful import (
     StatefulValinaRNNCell,
 )
 from ._rotary import RoPE
-from ._weight_norm import WeightNorm
+from ._weight_norm import SpectralNorm, WeightNorm
 
 __all__ = [
     "AllToAll",
@@ -98,6 +98,7 @@ __all__ = [
     "SignedWLinear",
     "Softmax2d",
     "SparseLinear",
+    "SpectralNorm",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",

@@ -108,7 +108,8 @@ class SpectralNorm(linen.Module):
             kept["u"].value, kept["v"].value = u, v.reshape(moved.shape[:-1])
         if fit or not self.keep_v:
             u, v = self._iterated(still, u, v, self.n_steps)
-        u, v = jax.lax.stop_gradient((u, v))
+        if not self.keep_v:
+            u, v = jax.lax.stop_gradient((u, v))
         sigma = jnp.vdot(v @ matrix, u)
         if fit:
             kept["u"].value = u

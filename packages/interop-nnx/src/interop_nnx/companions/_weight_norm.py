@@ -214,7 +214,8 @@ class SpectralNorm(nnx.Module):
         v = None if self.v is None else value(self.v).reshape(-1)
         if v is None or not fixed:
             u, v = self._iterated(jax.lax.stop_gradient(matrix), u, v, self.n_steps)
-        u, v = jax.lax.stop_gradient((u, v))
+        if not self.keep_v:
+            u, v = jax.lax.stop_gradient((u, v))
         sigma = jnp.vdot(v @ matrix, u)
         if not fixed:
             self.u.set_value(u)
