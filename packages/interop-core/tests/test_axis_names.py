@@ -16,9 +16,10 @@ from interop_core.beside import Beside
 from interop_core.core_side import CORE
 from interop_core.errors import Refusal
 from interop_core.graph import leaves, named_states
-from interop_core.layout import IDENTITY, Blocks, Join, Layout, Shift, Split, axes, chain
+from interop_core.layout import IDENTITY, Axes, Blocks, Join, Layout, Shift, Split, axes, chain
 from interop_core.mirror import Flip, Negate
 from interop_core.reshape import Reshape
+from interop_core.testing._checks import _follow_the_numbers
 
 Case = tuple[Layout, list[tuple[int, ...]], list[Any], list[Any]]
 
@@ -142,3 +143,16 @@ def test_names_of_an_array_that_another_stands_for_are_refused() -> None:
     arrays = {name: array * 2 for name, array in leaves(model).items()}
     with pytest.raises(Refusal, match="another array stands for it"):
         read_names(arrays, named_states(model))
+
+
+class Astray(Axes):
+    """A layout whose rule for shardings forgets that the axes change places."""
+
+    def spec(self, specs: Any, /) -> Any:
+        return specs
+
+
+def test_the_rule_for_shardings_is_held_against_the_numbers() -> None:
+    _follow_the_numbers(axes("a b -> b a"), [(2, 3)], 0, 1)
+    with pytest.raises(AssertionError, match="its numbers do not"):
+        _follow_the_numbers(Astray(("a", "b"), ("b", "a")), [(2, 3)], 0, 1)

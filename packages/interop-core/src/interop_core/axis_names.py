@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from jax.sharding import PartitionSpec
+
 from .errors import ConversionError, InteropError, Refusal
 from .graph import named_states, spread
 from .layout import IDENTITY, Layout, Shape
-from .sharded import PartitionSpec, mesh_axes
+from .sharded import mesh_axes
 from .state import State
 
 Name = str | tuple[str, ...] | None
@@ -198,15 +200,15 @@ def _after(
             for label in mesh_axes(entry):
                 place, axis = map(int, label.split())
                 origin = given[place]
-                origins[origin and replace(origin, names=())] = None
-                held.append(origin and origin.names[axis])
+                origins[None if origin is None else replace(origin, names=())] = None
+                held.append(None if origin is None else origin.names[axis])
             if any(name is not None for name in held[1:]):
                 return None  # it names a part of an axis, or one of several that become one
             names.append(held[0] if held else None)
         if len(origins) > 1:
             return None
         origin = next(iter(origins), None)
-        found.append(origin and replace(origin, names=tuple(names)))
+        found.append(None if origin is None else replace(origin, names=tuple(names)))
     return tuple(found)
 
 
@@ -237,7 +239,7 @@ def with_names(
         return build, ()
     found: dict[str, AxisNames] = {}
     lost: list[str] = []
-    put = getattr(target, "put_names", None)
+    put: Any = getattr(target, "put_names", None)
     for move in moves:
         named = tuple(name for name in move.source if name in known)
         if put is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from jax.sharding import PartitionSpec
 
 from .. import nn, random
 from ..graph import assign, configuration, leaves
-from ..layout import IDENTITY
+from ..layout import IDENTITY, Layout, Shape
 from ..mapping import COMPLEMENT, SAME, Given, Ignored, Opt
 from ._samples import BATCH, Arrays, Pair, alike, filled
 
@@ -268,7 +269,7 @@ def dtypes_are_kept(pair: Pair) -> None:
 
 
 def states_come_along(pair: Pair) -> None:
-    """States that a layer in use holds are held by its counterpart, and come back."""
+    """States that a layer in use holds are held by its counterpart, are used, and come back."""
     entries = [entry for entry in pair.row.leaves if entry.optional]
     if not entries or not pair.outward:
         return
@@ -285,6 +286,11 @@ def states_come_along(pair: Pair) -> None:
             dict(zip(entry.foreign, moved, strict=True)),
             "in use",
         )
+    bridge: Any = pair.harness.bridge
+    if hasattr(bridge, "call"):
+        call = replace(pair.call(), carry={})
+        found, expected = bridge.call(bridge.adopt(foreign), call).y, pair.call_core(call, core).y
+        np.testing.assert_allclose(found, expected, 1e-5, 1e-5, err_msg="in use")
 
 
 def source_is_unchanged(pair: Pair) -> None:
@@ -329,6 +335,27 @@ def specs_round_trip(pair: Pair) -> None:
             )
         back = way.layout.inverse.spec(there)
         require(back == specs, f"{way.layout}: {specs} came back as {back}")
+        for place, shape in enumerate(shapes):
+            for axis in range(len(shape)):
+                _follow_the_numbers(way.layout, shapes, place, axis)
+
+
+def _follow_the_numbers(layout: Layout, shapes: list[Shape], place: int, axis: int) -> None:
+    """Numbers that differ along one axis alone do so where the layout says that the axis went."""
+    specs = [_spec() for _ in shapes]
+    specs[place] = _spec(*[None] * axis, "axis")
+    plain = tuple(np.zeros(shape, np.float32) for shape in shapes)
+    ramp = 2.0 ** np.arange(shapes[place][axis], dtype=np.float32)
+    steps = np.moveaxis(plain[place] + 1, axis, -1) * ramp
+    marked = (*plain[:place], np.moveaxis(steps, -1, axis), *plain[place + 1 :])
+    results = zip(layout(marked), layout(plain), layout.spec(tuple(specs)), strict=True)
+    for found, zero, spec in results:
+        for there, entry in enumerate(spec):
+            if entry is not None and found.shape[there] > 1:
+                require(
+                    bool(np.ptp(found - zero, axis=there).any()),
+                    f"{layout} says that axis {axis} goes to {there}, and its numbers do not",
+                )
 
 
 def lookup_finds_the_class(pair: Pair) -> None:
