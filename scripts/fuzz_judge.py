@@ -104,7 +104,8 @@ def judge(question: Question) -> Verdict:
         return Verdict(FOREIGN, traceback.format_exc(limit=-4))
 
 
-_double: Any = getattr(jax, "enable_x64", None) or import_module("jax.experimental").enable_x64
+_holder = jax if hasattr(jax, "enable_x64") else import_module("jax.experimental")
+_double: Any = _holder.enable_x64
 
 
 def _judge_wide(question: Question, found: str) -> Verdict:
