@@ -350,3 +350,11 @@ def test_output_size() -> None:
     for size in [(4,), (2, 3), ()]:
         with pytest.raises(ValueError, match="3 features"):
             cell.output_size(size)
+
+
+def test_a_merge_function_that_does_not_merge_is_said_before_any_call() -> None:
+    both = nn.Bidirectional(*(nn.RNN(nn.GRUCell(3, 4)) for _ in range(2)), merge_fn=lambda y: y)
+    with pytest.raises(
+        ValueError, match=r"merge_fn does not merge outputs of \(\(5, 4\), \(5, 4\)\)"
+    ):
+        both.output_size((5, 3))

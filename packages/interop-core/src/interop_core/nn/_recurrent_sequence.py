@@ -223,12 +223,15 @@ class Bidirectional(Module):
             in_size: shape of one example: the time axis, then one step.
 
         Raises:
-            ValueError: if one of the two layers does not take it.
+            ValueError: if one of the two layers does not take it, or ``merge_fn`` its output.
         """
         sizes = (self.forward_rnn.output_size(in_size), self.backward_rnn.output_size(in_size))
         abstract: Any = jax.ShapeDtypeStruct
-        merged = jax.eval_shape(self.merge_fn, *(abstract(size, jnp.float32) for size in sizes))
-        return tuple(merged.shape)
+        try:
+            merged = jax.eval_shape(self.merge_fn, *(abstract(size, jnp.float32) for size in sizes))
+            return tuple(merged.shape)
+        except Exception as error:  # any function may have been given
+            raise ValueError(f"merge_fn does not merge outputs of {sizes}: {error}") from error
 
     def update(self, x: Any) -> jax.Array:
         """Run both layers over the sequence.
