@@ -101,7 +101,7 @@ def judge(question: Question) -> Verdict:
     except Wrong as wrong:
         return Verdict(WRONG, str(wrong))
     except Exception:
-        return Verdict(FOREIGN, traceback.format_exc(limit=-4))
+        return Verdict(FOREIGN, traceback.format_exc(limit=-6))
 
 
 _holder = jax if hasattr(jax, "enable_x64") else import_module("jax.experimental")
@@ -232,6 +232,8 @@ def _judge_out(question: Question) -> Verdict:
         plan = plan_to(bridge, question.model, sample_input=said).require()
     except InteropError as error:
         return _refused(question, error)
+    if bridge.channels_first and plan.example is not None and len(plan.example) != x.ndim - 1:
+        return Verdict(NOT_CALLABLE)  # the model declares another size than that of this input
     carry = _carry(plan.root, question.model, x)
     node = execute(plan)
     model = _in_stack(kind, kind.finished(bridge.lend(node)))
