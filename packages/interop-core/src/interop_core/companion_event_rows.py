@@ -122,7 +122,7 @@ def event_companions(companions: Any, words: Words) -> tuple[LayerMap, ...]:
             leaves=(leaf("weight", kernel, full),),
             cases=(
                 case(in_size=4, out_size=3, weight=normal),
-                case(in_size=4, out_size=3, weight=normal, float_as_event=False),
+                case(in_size=4, out_size=3, weight=normal, float_as_event=False, input=(2, 4)),
                 case(in_size=4, out_size=3, weight=0.5),
             ),
             refusals=(
@@ -131,7 +131,9 @@ def event_companions(companions: Any, words: Words) -> tuple[LayerMap, ...]:
         )
     ]
     for core in (nn.FixedNumConn, nn.EventFixedNumConn, nn.EventFixedProb):
-        cases: tuple[Case, ...] = (case(in_size=4, out_size=5, conn_num=2, conn_weight=normal),)
+        cases: tuple[Case, ...] = (
+            case(in_size=4, out_size=5, conn_num=2, conn_weight=normal, input=(2, 4)),
+        )
         if core is nn.FixedNumConn:
             some = Connections([[0, 4], [2, 2], [3, 1]], (5, 4), "pre", [0, 1, 3])
             several: dict[str, Any] = {
@@ -215,7 +217,7 @@ def sparse_companion(companions: Any, words: Words) -> LayerMap:
             leaf("weight.bias", f"{words.prefix}bias", when=biased),
         ),
         cases=(
-            case(spar_mat=entries, b_init=nn.init.ZeroInit()),
+            case(spar_mat=entries, b_init=nn.init.ZeroInit(), input=(2, 4)),
             case(spar_mat=shared),
         ),
     )

@@ -116,7 +116,12 @@ def masked_linear(companions: Any, words: Words) -> LayerMap:
         leaves=_leaves(words),
         cases=(
             case(in_size=3, out_size=4, w_mask=_MASK),
-            case(in_size=3, out_size=4, w_mask=jnp.asarray(_MASK[:, :1]), b_init=None),
+            case(
+                in_size=(2, 3),
+                out_size=(2, 4),
+                w_mask=jnp.asarray(_MASK[:, :1]),
+                b_init=None,
+            ),
             case(in_size=3, out_size=4, w_mask=0.5, precision="highest", dtype=jnp.float32),
         ),
         chosen=masked,
@@ -153,7 +158,7 @@ def linear_companions(companions: Any, words: Words) -> tuple[LayerMap, ...]:
             ),
             cases=(
                 case(in_size=3, out_size=4),
-                case(in_size=3, out_size=4, ws_gain=False, b_init=None, eps=0.5),
+                case(in_size=(2, 3), out_size=(2, 4), ws_gain=False, b_init=None, eps=0.5),
                 case(in_size=3, out_size=4, w_mask=_MASK, dtype=jnp.float32, precision="highest"),
             ),
         ),

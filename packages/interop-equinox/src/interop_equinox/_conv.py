@@ -168,11 +168,12 @@ def _masked(row: LayerMap) -> LayerMap:
     return replace(
         row,
         cases=(
-            case(in_size=(*size, 4), out_channels=2, kernel_size=3, w_mask=mask, b_init=zeros),
+            case(in_size=(*size, 4), out_channels=2, kernel_size=3, rhs_dilation=2, w_mask=mask,
+                 b_init=zeros),
             *(several if rank == 2 else ()),
         ),
         note="With a mask, gaps in the input, a dtype to compute in, or a precision.",
-    )
+    )  # fmt: skip
 
 
 CHANNELS_FIRST = iso(

@@ -133,7 +133,7 @@ LORA = companion(
     ),
     example_rank=lambda _: 1,
     cases=(
-        case(in_features=3, lora_rank=2, out_features=4),
+        case(in_features=3, lora_rank=2, out_features=4, input=(2, 3)),
         case(
             in_features=3,
             lora_rank=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen
 
 from interop_core import nn
@@ -35,7 +36,7 @@ from interop_core.mapping import (
 
 from . import companions
 from ._arrays import COMPUTE_DTYPE, PROMOTION, shape_of
-from ._linear import _product
+from ._linear import _as_they_are, _product
 from ._linear_general import one_axis
 
 
@@ -103,10 +104,23 @@ DENSE_GENERAL = LayerMap(
     ),
     foreign_cases=(
         case(features=4, input=(5, 3)),
-        case(features=(4,), axis=(-1,), use_bias=False, precision="highest", input=(3,)),
+        case(
+            features=(4,),
+            axis=(-1,),
+            use_bias=False,
+            precision="highest",
+            dtype=jnp.bfloat16,
+            input=(3,),
+        ),
     ),
     refusals=(
         Refused("foreign", case(features=4, dot_general=_product, input=(3,)), "dot_general="),
+        Refused(
+            "foreign",
+            case(features=4, dot_general_cls=lambda: _product, input=(3,)),
+            "dot_general_cls=",
+        ),
+        Refused("foreign", case(features=4, promote_dtype=_as_they_are, input=(3,)), "promote_"),
     ),
     select=one_axis,
     exports=False,

@@ -163,6 +163,17 @@ LORA_LINEAR = LayerMap(
                  input=(3,)),
             "promote_dtype=.*_elem",
         ),
+        *(
+            Refused(
+                "foreign",
+                case(in_features=3, out_features=4, lora_rank=2, **{name: value}, input=(3,)),
+                f"{name}=",
+            )
+            for name, value in (
+                ("dot_general", _elementwise),
+                ("preferred_element_type", jnp.float32),
+            )
+        ),
     ),
     exports=False,
     note="Only imported; it becomes an `nnx.LoRA` around an `nnx.Linear`.",
