@@ -42,6 +42,7 @@ HARNESSES: dict[str, Harness] = {
 }
 
 DIMENSIONS = re.compile(r"[0-3]d\b")
+CONNECTIONS = re.compile(r"(Event)?Fixed(NumConn|Prob)")
 HALVES = Blocks("ab", "ba")
 UNCHECKED = Given("core", "", None).check
 ALWAYS = Leaf((), ()).when
@@ -229,14 +230,14 @@ def shapes_of(harness: Harness, name: str, row: LayerMap) -> dict[str, tuple[int
 
 
 def families(harness: Harness) -> list[dict[str, LayerMap]]:
-    """The rows of a bridge, those of one layer in one to three dimensions together.
+    """The rows of a bridge, those of one layer in one to three dimensions together, and such.
 
     They come from one line, so a mistake is made in all of them at once, and is noticed where one
-    of them notices it: the one for two dimensions has most of the cases.
+    of them notices it: one of them has most of the cases.
     """
     found: dict[tuple[Any, ...], dict[str, LayerMap]] = {}
     for name, row in named_rows(harness.bridge):
-        alike = DIMENSIONS.sub("", name)
+        alike = CONNECTIONS.sub("Fixed", DIMENSIONS.sub("", name))
         words = tuple((o.core, o.foreign) for o in row.options if isinstance(o, Opt))
         found.setdefault((alike, words), {})[name] = row
     return [dict(sorted(rows.items(), key=_most_cases)) for rows in found.values()]
@@ -279,12 +280,31 @@ class Tally:
         return f"{self.killed} of {made} mutants killed, {score:.1f} %{same}"
 
 
-def spoil(harness: Harness, family: dict[str, LayerMap], tally: Tally, every: int = 1) -> None:
-    """Make every mistake in a family, and tally what its checks say."""
+@dataclass
+class Wanted:
+    """Which mutants are asked for.
+
+    Attributes:
+        mistake: a regular expression that the beginning of the mistake matches.
+        every: every n-th of them alone.
+    """
+
+    mistake: str = ""
+    every: int = 1
+    _seen: int = -1
+
+    def takes(self, mistake: str) -> bool:
+        """Whether it is this one's turn."""
+        self._seen += bool(fits := re.match(self.mistake, mistake))
+        return bool(fits) and self._seen % self.every == 0
+
+
+def spoil(harness: Harness, family: dict[str, LayerMap], tally: Tally, wanted: Wanted) -> None:
+    """Make every mistake in a family that is asked for, and tally what its checks say."""
     framework = harness.bridge.name
     judges = {name: Judge(harness, name, row) for name, row in family.items()}
-    for place, (mistake, spoiled) in enumerate(mistakes(harness, family).items()):
-        if place % every:
+    for mistake, spoiled in mistakes(harness, family).items():
+        if not wanted.takes(mistake):
             continue
         title = f"{framework} {spoiled[0][0]}: {mistake}"
         if any(judges[name].kills(mutant) for name, mutant in spoiled):
@@ -304,18 +324,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--framework", choices=HARNESSES, action="append")
     parser.add_argument("--row", default="", help="rows whose name holds this word")
+    parser.add_argument("--mistake", default="", help='how they begin: "drops|takes", "swaps"')
     parser.add_argument("--every", type=int, default=1, help="take every n-th mutant alone")
     parser.add_argument("--times", action="store_true", help="say how long each family took")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # what a spoiled row warns of is not looked at
     started, tally = time.perf_counter(), Tally()
+    wanted = Wanted(arguments.mistake, arguments.every)
     for framework in arguments.framework or HARNESSES:
         harness, own, begun = HARNESSES[framework], Tally(), time.perf_counter()
         for family in families(harness):
             if not any(arguments.row.lower() in name.lower() for name in family):
                 continue
             before = time.perf_counter()
-            spoil(harness, family, own, arguments.every)
+            spoil(harness, family, own, wanted)
             if arguments.times:
                 print(f"{time.perf_counter() - before:6.1f} s {', '.join(family)}", flush=True)
         print(f"{framework}: {own} in {time.perf_counter() - begun:.0f} s", flush=True)
