@@ -29,6 +29,8 @@ def mesh_axes(entry: Any) -> tuple[str, ...]:
 
 def sharding_of(array: Any) -> NamedSharding | None:
     """How an array lies on a mesh; ``None`` for one that does not, and for a traced one."""
+    if isinstance(array, jax.core.Tracer):
+        return None
     found = getattr(array, "sharding", None)
     return found if isinstance(found, NamedSharding) else None
 
