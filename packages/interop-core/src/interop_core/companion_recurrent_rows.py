@@ -168,7 +168,10 @@ _KINDS = (
         nn.ValinaRNNCell,
         lambda parts: parts("W", _always, biased),
         (_cell(3, 5, b_init=None),),
-        (_cell(3, 5, activation="tanh"),),
+        (
+            _cell(3, 5, activation="tanh"),
+            _cell(2, 2, b_init=None),
+        ),
         gated=False,
     ),
 )
