@@ -134,7 +134,7 @@ def test_equinox_has_no_place_for_names_and_says_so() -> None:
         with pytest.warns(LostNamesWarning, match=lost) as caught:
             model = convert(core, verify=True)
         assert caught[0].filename == __file__
-    assert model.layers[0].weight.shape == (3, 4)
+        assert model.layers[0].weight.shape == (3, 4)
     assert "lost: names of axes of layers[0] (nn.Linear): weight.weight" in str(
         explain(core, "equinox")
     )

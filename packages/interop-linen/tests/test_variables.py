@@ -120,7 +120,8 @@ def test_every_kind_of_misfit_comes_at_once() -> None:
     del tree["params"]["layers_0"]["bias"]
     tree["params"]["layers_0"]["kernel"] = jnp.ones((4, 3, 1))
     tree["params"]["extra"] = ONES
-    tree["params"]["layers_2"]["layers_0"]["scale"] = linen.Partitioned(ONES, (1,))
+    strange: Any = (1,)
+    tree["params"]["layers_2"]["layers_0"]["scale"] = linen.Partitioned(ONES, strange)
     error = refused(
         tree,
         "params/layers_0/bias",

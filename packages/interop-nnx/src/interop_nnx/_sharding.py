@@ -84,7 +84,7 @@ def put_names(layer: Any, names: Mapping[str, AxisNames]) -> Any:
     """
     for path, given in names.items():
         *above, last = path.split(".")
-        holder = layer
+        holder: Any = layer
         for part in above:
             holder = _below(holder, part)
         old = _below(holder, last)
@@ -98,11 +98,10 @@ def put_names(layer: Any, names: Mapping[str, AxisNames]) -> Any:
         if given.rules is not None or given.box == "LogicallyPartitioned":
             metadata["sharding_rules"] = given.rules
         new = type(old)(old.get_raw_value(), **metadata)
-        if isinstance(holder, dict | list):
-            holder[last if isinstance(holder, dict) else int(last)] = new
-        elif isinstance(holder, nnx.Pytree) and last.isdigit():
-            held: Any = holder
-            held[int(last)] = new
+        if isinstance(holder, dict):
+            holder[last] = new
+        elif last.isdigit():
+            holder[int(last)] = new
         else:
             setattr(holder, last, new)
     return layer
