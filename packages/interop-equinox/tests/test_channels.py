@@ -141,6 +141,14 @@ def test_a_core_axis_move_is_taken_for_what_it_says() -> None:
     np.testing.assert_allclose(jax.vmap(converted)(x), first(model(x)), **CLOSE)
 
 
+@pytest.mark.parametrize(("source", "destination"), [(-2, -1), (-1, -2)])
+def test_an_axis_move_that_is_the_whole_model_moves(source: int, destination: int) -> None:
+    model, x = nn.MoveAxis(source, destination), jnp.arange(15.0).reshape(3, 5)
+    converted = to_equinox(model, sample_input=(3, 5))
+    np.testing.assert_array_equal(converted(x), model(x))
+    np.testing.assert_array_equal(from_equinox(converted, sample_input=(3, 5))(x), model(x))
+
+
 def native_network() -> eqx.nn.Sequential:
     keys = jax.random.split(jax.random.key(3), 2)
     return eqx.nn.Sequential(

@@ -194,9 +194,8 @@ class Planner:
                 by_hand = isinstance(recipe.entry, LayerMapping)
                 for tie in self._ties.check(holders, path, inside=not by_hand):
                     self._note(path, title, tie, UnsupportedStructureError)
-                node.absorbed = self.bridge.channels_first and self.stream.absorbs(
-                    recipe, self.outward
-                )
+                absorbs = stacked and self.bridge.channels_first  # on its own it is the model
+                node.absorbed = absorbs and self.stream.absorbs(recipe, self.outward)
                 if not node.absorbed:
                     self._meet(recipe, node)
                 self._advance(recipe, path, title, node.absorbed)
