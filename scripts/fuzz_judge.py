@@ -182,7 +182,7 @@ def _compared_into(question: Question, plan: Plan, sample: Shape | None) -> Verd
     carry = _carry(plan.root, core, x)
 
     def of_source(call: Call) -> Any:
-        return kind.output(question.model, call)
+        return _with_own_carry(plan, lambda own: kind.output(question.model, own), call)
 
     def of_core(call: Call) -> Any:
         spatial = call.x.ndim - call.leading > 1
@@ -206,14 +206,17 @@ def _compared_into(question: Question, plan: Plan, sample: Shape | None) -> Verd
         back_plan = plan_to(kind.bridge, core, sample_input=sample).require()
     except InteropError as error:
         return Verdict(ONE_WAY, type(error).__name__, shape)
-    if back_plan.channels_first_in != plan.channels_first_in and x.ndim > 2:
+    if _conventions(back_plan) != _conventions(plan) and x.ndim > 2:
         return Verdict(ONE_WAY, "other axes", shape)
     back = execute(back_plan)
     if bool(_transient(back_plan.root)) == bool(carry):
         model = _in_stack(kind, kind.finished(kind.bridge.lend(back)))
         try:
             expected, again, _ = _side_by_side(
-                of_source, lambda call: kind.output(model, call), x, carry
+                of_source,
+                lambda call: _with_own_carry(plan, lambda own: kind.output(model, own), call),
+                x,
+                carry,
             )
         except Raised as raised:
             return _raised(question, raised, "what comes back")
@@ -256,7 +259,7 @@ def _judge_out(question: Question) -> Verdict:
         back_plan = plan_from(bridge, kind.adopt(model), sample_input=shape).require()
     except InteropError as error:
         return Verdict(ONE_WAY, type(error).__name__, after)
-    if back_plan.channels_first_in != plan.channels_first_in and x.ndim > 2:
+    if _conventions(back_plan) != _conventions(plan) and x.ndim > 2:
         return Verdict(ONE_WAY, "other axes", after)
     back = execute(back_plan)
     if bool(_transient(back_plan.root)) == bool(carry):
@@ -271,12 +274,29 @@ def _judge_out(question: Question) -> Verdict:
     return Verdict(AGREES, "", after)
 
 
+def _conventions(plan: Plan) -> tuple[bool, bool]:
+    return plan.channels_first_in, plan.channels_first_out
+
+
 class NotCallable(Exception):
     """The source itself does not take the input."""
 
 
 class Raised(Exception):
     """What a model was converted into does not take the input."""
+
+
+def _with_own_carry(plan: Plan, output: Any, call: Call) -> Any:
+    """What a model gives for a carry of the core, which it takes and gives with its own axes."""
+    if not plan.channels_first_in:
+        return output(call)
+
+    def turned(carry: Any, source: int, target: int) -> dict[str, Any]:
+        images = {n: array.ndim - call.leading > 1 for n, array in carry.items()}
+        return {n: np.moveaxis(a, source, target) if images[n] else a for n, a in carry.items()}
+
+    y, carried = output(replace(call, carry=turned(call.carry, -1, call.leading)))
+    return y, turned(carried, call.leading, -1)
 
 
 def _side_by_side(first: Any, second: Any, x: Any, carry: Any) -> tuple[Any, Any, int]:
