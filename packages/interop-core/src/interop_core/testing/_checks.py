@@ -185,31 +185,6 @@ def constructor_agrees(pair: Pair) -> None:
     )
 
 
-HARMLESS = frozenset(
-    {
-        *("in_size", "norm_type"),  # of a layer without weights, of an embedding without max_norm
-        *("deterministic", "use_running_average", "rng_collection"),  # modes, and a stream's name
-    }
-)
-"""Options that a case may set although its row ignores them: they say nothing of the numbers."""
-
-
-def what_a_case_sets_is_spoken_of(pair: Pair) -> None:
-    """No row ignores an option that its case sets: it may be one that changes nothing here.
-
-    A precision is such an option: on a CPU no output tells that it was dropped.
-    """
-    side = pair.sample.side
-    dropped = {
-        name
-        for option in pair.row.options
-        if isinstance(option, Ignored) and option.side == side
-        for name in option.names
-        if name in pair.sample.case.options and name not in HARMLESS
-    }
-    require(not dropped, f"the case sets {sorted(dropped)}, which the row ignores")
-
-
 def identity_shares_the_buffer(pair: Pair) -> None:
     """An array that is stored alike on both sides is the same array on both."""
     for way in pair.ways:
@@ -371,7 +346,6 @@ def lookup_finds_the_class(pair: Pair) -> None:
 CHECKS: tuple[PairCheck, ...] = (
     lookup_finds_the_class,
     arrays_named_once,
-    what_a_case_sets_is_spoken_of,
     constructor_agrees,
     options_round_trip,
     weights_round_trip,

@@ -12,7 +12,7 @@ from typing import Any
 from .. import nn
 from ..core_side import CORE
 from ..errors import InteropError, UnsupportedConfigurationError
-from ..mapping import LayerMap, Opt, Refused
+from ..mapping import Ignored, LayerMap, Opt, Refused
 from ..options import CORE_IGNORED, CORE_STATE_TYPES, parameters
 from ..registry import for_core, for_foreign
 from ._checks import require
@@ -53,12 +53,40 @@ def row_is_found(harness: Harness, row: LayerMap) -> None:
     require(isinstance(rows, tuple) and row in rows, "not found by the framework's layer")
 
 
+HARMLESS = frozenset(
+    {
+        *("in_size", "norm_type"),  # of a layer without weights, of an embedding without max_norm
+        *("deterministic", "use_running_average", "rng_collection"),  # modes, and a stream's name
+    }
+)
+"""Options that a case may set although its row ignores them: they say nothing of the numbers."""
+
+
 def row_has_cases(harness: Harness, row: LayerMap) -> None:
     """A row without a case would pass every other check."""
     require(bool(row.cases or row.foreign_cases), "there is no case to check it on")
 
 
-ROW_CHECKS = (parameters_are_accounted_for, options_exist, row_is_found, row_has_cases)
+def cases_set_what_is_spoken_of(harness: Harness, row: LayerMap) -> None:
+    """No row ignores an option that a case of it sets: it may be one that changes nothing here.
+
+    A precision is such an option: on a CPU no output tells that it was dropped.
+    """
+    for side, cases in (("core", row.cases), ("foreign", row.foreign_cases)):
+        for option in row.options:
+            if isinstance(option, Ignored) and option.side == side:
+                names = set(option.names) - HARMLESS
+                dropped = sorted(names & {name for case in cases for name in case.options})
+                require(not dropped, f"a case sets {', '.join(dropped)}, which the row ignores")
+
+
+ROW_CHECKS = (
+    parameters_are_accounted_for,
+    options_exist,
+    row_is_found,
+    row_has_cases,
+    cases_set_what_is_spoken_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
