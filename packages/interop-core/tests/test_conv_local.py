@@ -26,7 +26,7 @@ def made(n: int, **options: Any) -> Any:
     return layer
 
 
-def formula(layer: Any, x: Any, around: tuple[tuple[int, int], ...]) -> np.ndarray:
+def formula(layer: Any, x: Any, around: tuple[tuple[int, int], ...]) -> Any:
     """Each entry of the output from the window and the kernel of its place."""
     padded = np.pad(np.asarray(x, np.float64), ((0, 0), *around, (0, 0)))
     kernel = np.asarray(layer.weight.value["weight"], np.float64)
@@ -34,14 +34,14 @@ def formula(layer: Any, x: Any, around: tuple[tuple[int, int], ...]) -> np.ndarr
         kernel = kernel * np.asarray(layer.w_mask)
     y = np.zeros((len(x), *layer.out_size))
     for place in product(*map(range, layer.out_size[:-1])):
-        window = tuple(
-            slice(i * step, i * step + (size - 1) * gap + 1, gap)
-            for i, step, size, gap in zip(
-                place, layer.stride, layer.kernel_size, layer.rhs_dilation, strict=True
-            )
-        )
-        entries = np.moveaxis(padded[(slice(None), *window)], -1, 1).reshape(len(x), -1)
-        y[(slice(None), *place)] = entries @ kernel[place]
+        window: Any = [slice(None)]
+        for i, step, size, gap in zip(
+            place, layer.stride, layer.kernel_size, layer.rhs_dilation, strict=True
+        ):
+            window.append(slice(i * step, i * step + (size - 1) * gap + 1, gap))
+        entries = np.moveaxis(padded[tuple(window)], -1, 1).reshape(len(x), -1)
+        at: Any = (slice(None), *place)
+        y[at] = entries @ kernel[place]
     return y + np.asarray(layer.weight.value.get("bias", 0.0))
 
 

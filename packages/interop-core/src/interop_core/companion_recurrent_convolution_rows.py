@@ -115,7 +115,12 @@ def conv_lstm_stateful(companions: Any, words: Words, **more: Any) -> LayerMap:
         words: how the framework says things.
         **more: other attributes of `LayerMap`.
     """
-    small = {"in_size": (2, 3), "out_channels": 2, "kernel_size": 2, "stacked": True}
+    small: dict[str, Any] = {
+        "in_size": (2, 3),
+        "out_channels": 2,
+        "kernel_size": 2,
+        "stacked": True,
+    }
     states = (leaf("c h", " ".join(map(words.state, ("c", "h"))), optional=True),)
     return companion(
         nn.ConvLSTMCell,

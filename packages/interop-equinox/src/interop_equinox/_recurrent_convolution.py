@@ -31,9 +31,10 @@ _WORDS = Words(
 )
 
 ALONE = (
-    "an Equinox cell takes and returns its state, and the carry of this one, an image with the "
-    "channels in front, has no place in an eqx.nn.State"
+    "an Equinox cell takes and returns its state, Sequential passes on an eqx.nn.State alone, and "
+    "no companion keeps images there"
 )
+"""Why it does not stand in an `eqx.nn.Sequential`."""
 
 ROWS: tuple[LayerMap, ...] = (
     conv_lstm_with_carry(companions, _WORDS, alone=ALONE, channels="first"),
