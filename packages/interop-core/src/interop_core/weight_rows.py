@@ -139,6 +139,14 @@ def kept_axes(value: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted({axis % rank for axis in given}))
 
 
+def order_of(find: Callable[[Config], Weight], config: Config) -> tuple[int, ...] | None:
+    """The order of the axes of a weight; None for one that is refused, which its name says."""
+    try:
+        return find(config).order
+    except Refusal:
+        return None
+
+
 def axes_iso(core: Callable[[Config], Weight], foreign: Callable[[Config], Weight]) -> Iso:
     """How the same axis or axes of a weight are said: one, several, or none.
 
@@ -147,18 +155,19 @@ def axes_iso(core: Callable[[Config], Weight], foreign: Callable[[Config], Weigh
         foreign: gives it out of the framework's.
     """
 
-    def there(value: Any, order: tuple[int, ...]) -> Any:
-        if value is None or order == tuple(range(len(order))):
+    def there(value: Any, order: tuple[int, ...] | None) -> Any:
+        if value is None or order is None or order == tuple(range(len(order))):
             return tuple(value) if isinstance(value, list) else value
         moved = tuple(order.index(axis) for axis in kept_axes(value, len(order)))
         return moved if isinstance(value, Sequence) else moved[0]
 
     def to(value: Any, config: Config) -> Any:
-        return there(value, core(config).order)
+        return there(value, order_of(core, config))
 
     def back(value: Any, config: Config) -> Any:
-        order = foreign(config).order
-        return there(value, tuple(order.index(axis) for axis in range(len(order))))
+        order = order_of(foreign, config)
+        turned = None if order is None else tuple(map(order.index, range(len(order))))
+        return there(value, turned)
 
     return Iso(to, back, "the same axes of the weight")
 

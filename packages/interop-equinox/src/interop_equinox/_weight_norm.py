@@ -16,11 +16,11 @@ from interop_core.holding import Part, made
 from interop_core.layout import Layout, chain
 from interop_core.mapping import Config, Given, Iso, LayerMap, Only, Opt, Refused, case, leaf
 from interop_core.reshape import Reshape
-from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes
+from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes, order_of
 
-from . import _conv, _linear, companions
+from . import _conv, _embedding, _linear, companions
 
-WEIGHTS = Weights((*_linear.ROWS, *_conv.ROWS))
+WEIGHTS = Weights((*_linear.ROWS, *_conv.ROWS, *_embedding.ROWS))
 
 
 def _matrix(weight: Weight) -> Weight:
@@ -163,7 +163,8 @@ def _one_position(config: Config) -> None:
 def _last(axis: int, config: Config) -> None:
     _one_position(config)
     rank = len(_shape(config))
-    if axis % rank != rank - 1 or _of_core(config).order[0] != rank - 1:
+    order = order_of(_of_core, config)
+    if order is not None and (axis % rank != rank - 1 or order[0] != rank - 1):
         raise Refusal(
             f"axis={axis} is not the first axis of Equinox's weight, and another matrix has other "
             "singular values",
@@ -201,8 +202,9 @@ def _flat_v(config: Config) -> Layout:
 
 def _both_vectors(config: Config) -> bool:
     """Whether Equinox's own layer says it."""
-    last = config["axis"] % len(_shape(config)) == len(_shape(config)) - 1
-    return bool(config["keep_v"] and config["dtype"] is None and last)
+    order = order_of(_of_core, config)
+    first = order is None or config["axis"] % len(order) == order[0] == len(order) - 1
+    return bool(config["keep_v"] and config["dtype"] is None and first)
 
 
 SPECTRAL_NORM = LayerMap(

@@ -80,7 +80,7 @@ class Calling:
         return LinenNode(module, jax.tree.map(copied, node.variables), node.place)
 
 
-def by_keyword(module: linen.Module, *, training: bool) -> dict[str, bool]:
+def by_keyword(module: linen.Module, *, training: bool) -> dict[str, Any]:
     """What says of the mode in every call of a module, where no field does."""
     return {"update_stats": training} if type(module) is linen.SpectralNorm else {}
 

@@ -28,9 +28,9 @@ from interop_core.mapping import (
 )
 from interop_core.weight_rows import STEPS, Weight, Weights, along, axes_iso, kept_axes
 
-from . import _conv, _conv_companions, _linear, companions
+from . import _conv, _conv_companions, _embedding, _linear, companions
 
-WEIGHTS = Weights((*_linear.ROWS, *_conv_companions.ROWS, *_conv.ROWS))
+WEIGHTS = Weights((*_linear.ROWS, *_conv_companions.ROWS, *_conv.ROWS, *_embedding.ROWS))
 _WRAP = "wrap a linear layer or a convolution"
 
 
@@ -64,12 +64,6 @@ _AXES = axes_iso(_of_core, _of_foreign)
 def _scale(config: Config) -> Layout:
     weight = _of_core(config)
     return along(weight, kept_axes(config["feature_axes"], len(weight.order)))
-
-
-def _in_order(axis: int, weight: Weight) -> int:
-    if weight.order != tuple(range(len(weight.order))):
-        raise Refusal(f"{weight.core} has its axes in another order", _WRAP)
-    return axis
 
 
 def _keeps_v(config: Config) -> bool:
@@ -109,15 +103,7 @@ SPECTRAL_NORM = companion(
     companions.SpectralNorm,
     Part("layer", "layer", through=True),
     Opt("weight_name", "weight_name", WEIGHT_NAME),
-    Opt(
-        "axis",
-        "axis",
-        Iso(
-            lambda axis, config: _in_order(axis, _of_core(config)),
-            lambda axis, config: _in_order(axis, _of_foreign(config)),
-            "the same axis of the weight",
-        ),
-    ),
+    Opt("axis", "axis", _AXES),
     Opt("n_steps", "n_steps", STEPS),
     ignored("foreign", "use_running_average", "a mode, which .train() and .eval() switch"),
     ignored("foreign", "vector_init", "how the vectors start; they are converted"),

@@ -67,6 +67,7 @@ class _Reparametrized(Module):
     def __init__(self, layer: Module, weight_name: str, dtype: Any, name: str | None) -> None:
         super().__init__(name=name)
         self.layer = checked_module(layer, type(self).__name__)
+        self._in_size, self._out_size = self.layer.in_size, self.layer.out_size
         self.weight_name = weight_name
         self.dtype = dtype
         held = leaves(layer)
@@ -75,16 +76,6 @@ class _Reparametrized(Module):
                 f"{type(self).__name__} finds no {weight_name!r} in {type(layer).__name__}, which "
                 f"holds {', '.join(held) or 'no array'}."
             )
-
-    @property
-    def in_size(self) -> Any:
-        """That of the layer."""
-        return self.layer.in_size
-
-    @property
-    def out_size(self) -> Any:
-        """That of the layer."""
-        return self.layer.out_size
 
     def output_size(self, in_size: Size) -> Size:
         """Give what the layer gives.

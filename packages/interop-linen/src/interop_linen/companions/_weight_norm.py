@@ -97,7 +97,8 @@ class SpectralNorm(linen.Module):
         still = jax.lax.stop_gradient(matrix)
         begun = self.has_variable(STATISTICS, "u")
         kept = {"u": self.variable(STATISTICS, "u", self._drawn, begun, moved.shape[-1:])}
-        u, v = kept["u"].value, None
+        u: Any = kept["u"].value
+        v: Any = None
         if self.keep_v:
             kept["v"] = self.variable(STATISTICS, "v", self._drawn, begun, moved.shape[:-1])
             v = kept["v"].value.reshape(-1)
