@@ -42,7 +42,11 @@ HARNESSES: dict[str, Harness] = {
 }
 
 DIMENSIONS = re.compile(r"[0-3]d\b")
-CONNECTIONS = re.compile(r"(Event)?Fixed(NumConn|Prob)")
+SIBLINGS = re.compile(
+    r"Stateful|(?<=[a-z])[0-9]$|Event(?=Fixed)|(?<=Fixed)(NumConn|Prob)|Self|MultiHead|DotProduct"
+)
+"""What tells rows apart that are made in one place, with the same options."""
+
 HALVES = Blocks("ab", "ba")
 UNCHECKED = Given("core", "", None).check
 ALWAYS = Leaf((), ()).when
@@ -90,6 +94,8 @@ def _options(bridge: Bridge, row: LayerMap) -> Iterator[Mutant]:
         elif isinstance(option, Only | Given):
             if isinstance(option, Given) and option.check is UNCHECKED:
                 continue
+            if option.name not in parameters(getattr(row, option.side)):
+                continue  # a function that does not take what others of its kind do
             if option.side == "core" and not row.exports:
                 continue  # no core layer comes this way
             if option.side == "core" and _goes_elsewhere(bridge, row, option.name):
@@ -240,7 +246,7 @@ def families(harness: Harness) -> list[dict[str, LayerMap]]:
     """
     found: dict[tuple[Any, ...], dict[str, LayerMap]] = {}
     for name, row in named_rows(harness.bridge):
-        alike = CONNECTIONS.sub("Fixed", DIMENSIONS.sub("", name))
+        alike = SIBLINGS.sub("", DIMENSIONS.sub("", name))
         words = tuple((o.core, o.foreign) for o in row.options if isinstance(o, Opt))
         found.setdefault((alike, words), {})[name] = row
     return [dict(sorted(rows.items(), key=_most_cases)) for rows in found.values()]
