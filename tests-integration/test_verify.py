@@ -196,7 +196,8 @@ def test_models_of_ones_own_take_training_steps(momentum: float, rate: float, ag
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     found = compare(model, other, x)
     assert found.agree == agrees
-    steps = ("2 training steps of 1 layer",) if not rate else ()  # dropout draws, and nothing is compared
+    # Dropout draws, and what draws is not compared in training.
+    steps = ("2 training steps of 1 layer",) if not rate else ()
     expected = ("output", "gradients by 1 input and 4 parameters", *steps)
     assert found.compared == (expected if agrees else ())
     core = nn.Sequential(nn.BatchNorm0d(3, momentum=0.9), from_nnx(model.linear), nn.Tanh())

@@ -102,13 +102,16 @@ def find_recipe(
         return known
     maker = _Maker(source, target, bridge, place, leaves, example, path)
     made = maker.make(source.config(place), stacked)
-    # What a layer holds may change while it stays the same object: such a recipe is not kept.
-    kept = isinstance(made, Recipe) and isinstance(made.entry, LayerMap) and not made.entry.parts
-    if kept and key is not None:
+    if isinstance(made, Recipe) and key is not None and _lasts(made.entry):
         if len(_recipes) >= _RECIPES_KEPT:
             _recipes.clear()
         _recipes[key] = made
     return made
+
+
+def _lasts(entry: LayerMap | LayerMapping | None) -> bool:
+    # What a layer holds may change while it stays the same object.
+    return isinstance(entry, LayerMap) and not entry.parts
 
 
 class _Maker:
@@ -221,6 +224,7 @@ class _Maker:
             moves += tuple(move for inner in parts.inner for move in inner.moves)
             options |= parts.counterparts()
             through = parts.through()
+        rank = None if through is None else through.example_rank
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
         build = self.target.builder(cls, options, names)
@@ -233,9 +237,7 @@ class _Maker:
             core,
             core_options,
             row.channels_at(core_options) if through is None else through.channels,
-            row.example_rank(core_options)
-            if row.example_rank
-            else through and through.example_rank,
+            row.example_rank(core_options) if row.example_rank else rank,
             row,
             options,
             lost=lost,

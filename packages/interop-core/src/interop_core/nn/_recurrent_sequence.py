@@ -1,4 +1,4 @@
-"""Recurrent layers over whole sequences: one cell along the time axis, or two, one from each end."""
+"""Recurrent layers over sequences: one cell along the time axis, or two, one from each end."""
 
 from __future__ import annotations
 
