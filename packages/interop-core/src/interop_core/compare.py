@@ -105,6 +105,7 @@ def compare(
         VerificationError: with ``check``, where the models differ.
 
     Example:
+        >>> from . import nn
         >>> layer = nn.Linear(4, 2)
         >>> other = nn.Linear(4, 2, w_init=-layer.weight.value["weight"])
         >>> bool(compare(layer, layer)), compare(layer, other).agree
