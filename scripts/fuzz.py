@@ -20,6 +20,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -30,7 +31,7 @@ os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")
 import jax
 
 from fuzz_draw import DIRECTIONS, Finding, Lane, findings, shrunk
-from fuzz_judge import FINE, NOT_CALLABLE, REFUSED
+from fuzz_judge import AGREES, FINE, FOREIGN, NOT_CALLABLE, ONE_WAY, REFUSED, WRONG
 from fuzz_kinds import KINDS
 from interop_core.testing import quick_compilation
 
@@ -82,7 +83,7 @@ class Tally:
     @property
     def bad(self) -> int:
         """Findings that must not be."""
-        return self.verdicts["wrong"] + self.verdicts["foreign exception"]
+        return self.verdicts[WRONG] + self.verdicts[FOREIGN]
 
     def line(self) -> str:
         """The counts in a line."""
@@ -180,13 +181,32 @@ def _many(ways: list[Lane], seed: int, count: int, seconds: float, every: float)
             room = _memory() + ROOM
         if now - started > seconds:
             break
-    print(f"seeds {seed} to {number}, {(time.monotonic() - started) / 60:.1f} min")
+    minutes = (time.monotonic() - started) / 60
     for lane, tally in tallies.items():
         print(f"{lane}: {tally.line()}")
         holes = [f"{name} (refused {tally.refused[name]})" for name in tally.holes(lane)]
         if holes:
             print(f"    never agreed: {', '.join(holes)}")
+    print(row(ways, list(tallies.values()), f"{seed} to {number}", minutes), flush=True)
     return int(any(tally.bad for tally in tallies.values()))
+
+
+def row(ways: list[Lane], tallies: list[Tally], seeds: str, minutes: float) -> str:
+    """A row of the ledger in docs/design/fuzzing.md."""
+    counts: Counter[str] = Counter()
+    for tally in tallies:
+        for named, n in tally.verdicts.items():
+            counts[named.split(" (")[0]] += n
+    framework = ", ".join(dict.fromkeys(lane.framework for lane in ways))
+    direction = ", ".join(dict.fromkeys(lane.direction for lane in ways))
+    versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "equinox"))
+    cells = [
+        *(seeds, framework, direction, sum(tally.configurations for tally in tallies)),
+        *(sum(tally.stacks for tally in tallies), f"{minutes:.0f} min"),
+        *(counts[named] for named in (AGREES, ONE_WAY, REFUSED, WRONG, FOREIGN)),
+        versions,
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _tell(lane: Lane, seed: int, finding: Finding) -> None:

@@ -320,7 +320,7 @@ def _side_by_side(first: Any, second: Any, x: Any, carry: Any) -> tuple[Any, Any
 
 
 def _raised(question: Question, raised: Raised, whose: str) -> Verdict:
-    if not question.sized or _unheard_of(question):
+    if not question.sized or _mixed(question):
         return Verdict(REFUSED, "when called")  # nothing had said what it will be called on
     raise Wrong(f"{whose} raises {raised}")
 
@@ -385,11 +385,15 @@ def _compare(question: Question, plan: Plan, found: Any, expected: Any, whose: s
 
 
 def _unheard_of(question: Question) -> bool:
-    """Norms of Equinox give the type of their input, which no conversion hears of.
-
-    And its convolutions take no other than that of their weights.
-    """
+    """Norms of Equinox give the type of their input, which no conversion hears of."""
     return question.framework.name == "equinox" and question.x.dtype.itemsize < 4
+
+
+def _mixed(question: Question) -> bool:
+    """Convolutions of Equinox take no input of another type than that of their weights."""
+    arrays = (*question.kind.apart(question.model)[0], question.x)
+    types = {a.dtype for a in arrays if jnp.issubdtype(a.dtype, jnp.inexact)}
+    return question.framework.name == "equinox" and len(types) > 1
 
 
 def _noted(plan: Plan) -> bool:
