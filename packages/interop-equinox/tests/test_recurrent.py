@@ -260,3 +260,14 @@ def test_a_batch_is_mapped() -> None:
         model(STEPS[0], companions.reset_carries(model, state, (2,)))
     with pytest.raises(InteropError, match="entry by entry"):
         to_equinox(nn.Sequential(nn.MGUCell(2, 2, activation=jnp.sort)), stateful=True)
+
+
+def test_a_cell_over_images_stands_alone() -> None:
+    cell = nn.ConvLSTMCell((2, 3), 1, 1)
+    with pytest.raises(UnsupportedStructureError, match=r"no companion keeps images there"):
+        to_equinox(nn.Sequential(cell))
+    with pytest.raises(UnsupportedStructureError, match="takes images"):
+        to_equinox(nn.RNN(cell))
+    over_time = companions.RNN(companions.ConvLSTMCell((3, 2), 1, 1, key=KEY))
+    with pytest.raises(UnsupportedStructureError, match="takes images"):
+        from_equinox(over_time, sample_input=(5, 2, 3))

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.companion_rows import companion
+from interop_core.errors import Refusal
 from interop_core.holding import Part, made
-from interop_core.mapping import LayerMap, Opt, case
+from interop_core.mapping import LayerMap, Opt, Side, case
 from interop_core.options import parameters
 from interop_core.sequence_rows import cell_part, merging
 
-from .companions import RNN, Bidirectional
+from .companions import RNN, Bidirectional, ConvLSTMCell
 
 
 def _carry_of_zeros(_: Any) -> None:
     return None
+
+
+def _over_vectors() -> Part:
+    """The cell of a layer over sequences, whose steps are vectors."""
+    part = cell_part(_carry_of_zeros)
+
+    def checked(side: Side, cell: Any) -> None:
+        if isinstance(cell, nn.ConvLSTMCell | ConvLSTMCell):
+            raise Refusal(
+                "takes images, which Equinox has with the channels in front, and the steps of a "
+                "sequence are vectors here",
+                "convert the cell on its own, and call it step by step",
+            )
+        part.check(side, cell)
+
+    return replace(part, check=checked)
 
 
 def _two_axes(_: Any) -> int:
@@ -40,7 +58,7 @@ ROWS: tuple[LayerMap, ...] = (
     companion(
         nn.RNN,
         RNN,
-        cell_part(_carry_of_zeros),
+        _over_vectors(),
         cases=(
             _rnn(nn.URLSTMCell),
             _rnn(nn.GRUCell, reverse=True, keep_order=True, unroll=2),
