@@ -107,6 +107,12 @@ def _padding_back(padding: Any, config: Config) -> str | Pads:
     return checked
 
 
+NOTE = (
+    "Where padding does not count, the averages of nnx are float32 at least, the core's as the "
+    "input."
+)
+
+
 def _rank_is(rank: int) -> Any:
     def select(config: Config) -> bool:
         window = config["window_shape"]
@@ -159,6 +165,7 @@ def _pool(core: type, foreign: Any, rank: int) -> LayerMap:
             ignored("core", "in_size", "a declared size, which the data has anyway"),
         ),
         select=_rank_is(rank),
+        note=NOTE if average else "",
         cases=(
             to_core(),
             to_core(kernel_size=3, stride=(2, 1, 3)[:rank], padding=pairs),
