@@ -11,7 +11,7 @@ from . import nn
 from .companion_rows import Option, companion
 from .errors import Refusal
 from .function_rows import DECLARED_SIZE
-from .mapping import Config, LayerMap, Only, Unconvertible, case
+from .mapping import Config, LayerMap, Only, Refused, Unconvertible, case
 
 LP_POOLS = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 ADAPTIVE_POOLS = (
@@ -70,6 +70,12 @@ def lp_pooling_companions(
     return tuple(_lp_row(core, companions, channel_axis, more) for core in LP_POOLS)
 
 
+def _refusals(rank: int, size: tuple[int, ...], **options: Any) -> tuple[Refused, ...]:
+    """Channels in the middle, tried on two spatial axes."""
+    middle = case(**options, channel_axis=-2, input=size)
+    return (Refused("core", middle, "channel_axis=-2"),) if rank == 2 else ()
+
+
 def _lp_row(core: Any, companions: Any, channel_axis: Option, more: dict[str, Any]) -> LayerMap:
     rank: int = core.spatial
     size = (*_SIZES[:rank], 3)
@@ -88,6 +94,7 @@ def _lp_row(core: Any, companions: Any, channel_axis: Option, more: dict[str, An
             case(norm_type=2, kernel_size=(3, 2, 2)[:rank], input=size),
             *(several if rank == 2 else ()),
         ),
+        refusals=_refusals(rank, size, norm_type=2, kernel_size=2),
         **more,
     )
 
@@ -112,5 +119,10 @@ def adaptive_pooling_companions(
         more_cases = (case(target_size=(None, 3), input=size),) if rank == 2 else ()
         cases = (case(target_size=(3, 2, 2)[:rank], input=size), *more_cases)
         foreign = getattr(companions, core.__name__)
-        rows.append(companion(core, foreign, channel_axis, DECLARED_SIZE, cases=cases, **more))
+        refusals = _refusals(rank, size, target_size=2)
+        rows.append(
+            companion(
+                core, foreign, channel_axis, DECLARED_SIZE, cases=cases, refusals=refusals, **more
+            )
+        )
     return tuple(rows)

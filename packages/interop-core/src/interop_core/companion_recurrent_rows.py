@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from . import nn
 from .companion_rows import Option, companion
 from .errors import Refusal
-from .mapping import HAS, Case, Config, Given, Iso, LayerMap, Leaf, Opt, Refused, case, leaf
+from .mapping import HAS, Case, Config, Given, Iso, LayerMap, Leaf, Only, Opt, Refused, case, leaf
 
 ALONE = "it takes and returns its carry"
 """Why a cell that does cannot stand inside a stack."""
@@ -224,14 +224,21 @@ def _stateful(kind: _Kind, companions: Any, words: Words) -> LayerMap:
     if words.state is not None:
         states = (leaf(" ".join(names), " ".join(map(words.state, names)), optional=True),)
     elsewhere = case(num_in=2, num_out=2, state_init=nn.init.Constant(0.5), stacked=True)
+    refusals = [Refused("core", elsewhere, "its states begin with state_init=")]
+    first, *others = (replace(entry, stacked=True) for entry in kind.stacked)
+    in_a_dtype = replace(first, options={**first.options, "dtype": jnp.float32})
+    if any(isinstance(option, Only) and option.name == "dtype" for option in words.options):
+        refusals.append(Refused("core", in_a_dtype, "dtype="))
+    else:
+        first = in_a_dtype
     return companion(
         kind.core,
         getattr(companions, f"Stateful{kind.core.__name__}"),
         *_options(kind, words),
         STARTS_AT_ZERO,
         leaves=(*kind.leaves(words.parts), *states),
-        cases=tuple(replace(entry, stacked=True) for entry in kind.stacked),
-        refusals=(Refused("core", elsewhere, "its states begin with state_init="),),
+        cases=(first, *others),
+        refusals=tuple(refusals),
         chosen=lambda config: bool(config["stacked"]),
         note="Inside a stack: it holds its carry, and is called with the input alone.",
     )

@@ -100,7 +100,15 @@ ATTENTION = LayerMap(
     MATRIX_LEAVES,
     cases=(
         case(in_size=(3, 4), **_SIZES, dropout_rate=0.5, broadcast_dropout=False),
-        case(in_size=(3, 4), num_heads=2, broadcast_dropout=False),
+        case(
+            in_size=(3, 4),
+            num_heads=2,
+            key_size=4,
+            value_size=4,
+            vo_size=3,
+            use_query_bias=False,
+            broadcast_dropout=False,
+        ),
     ),
     foreign_cases=(
         case(num_heads=2, query_size=4, dropout_p=0.25, use_key_bias=True, input=(3, 4)),
@@ -129,12 +137,26 @@ SELF = companion(
             in_size=(3, 4),
             **_SIZES,
             vo_size=1,
+            key_size=4,
+            value_size=4,
+            use_query_bias=False,
+            use_key_bias=False,
             num_kv_heads=1,
             normalize_qk=True,
             force_fp32_for_softmax=True,
             dropout_rate=0.5,
             broadcast_dropout=False,
         ),
+    ),
+    refusals=tuple(
+        Refused(
+            "core", case(in_size=(3, 4), num_heads=2, normalize_qk=True, **{name: value}), words
+        )
+        for name, value, words in (
+            ("dropout_rate", 0.5, "on its own"),
+            ("dtype", jnp.float32, "dtype="),
+            ("precision", "highest", "precision="),
+        )
     ),
     example_rank=_rank,
     note="Inside a stack, and for what `eqx.nn.MultiheadAttention` has not.",
@@ -167,7 +189,7 @@ ROTARY = LayerMap(
         Opt("dtype", "dtype", Iso(_table_dtype, lambda dtype, _: dtype, "by default float32")),
         Given("core", "keep_dtype", True),
     ),
-    cases=(case(in_size=(3, 4)), case(in_size=(3, 4), dtype=jnp.bfloat16)),
+    cases=(case(in_size=(3, 4), theta=_THETA), case(in_size=(3, 4), dtype=jnp.bfloat16)),
     refusals=(Refused("core", case(), "how many features", MissingShapeError),),
     # Equinox keeps one table for all layers of equal size, made for the first theta that comes.
     chosen=lambda config: config["theta"] == _THETA and config["keep_dtype"],
@@ -180,7 +202,7 @@ OWN_ROTARY = companion(
     nn.RoPE,
     companions.RoPE,
     DECLARED_SIZE,
-    cases=(case(theta=50.0, keep_dtype=False, input=(3, 4)),),
+    cases=(case(theta=50.0, keep_dtype=False, dtype=jnp.bfloat16, input=(3, 4)),),
     example_rank=lambda _: 2,
 )
 

@@ -283,6 +283,8 @@ _REFUSED = (
     Refused("core", case(in_size=5, momentum=1.0), "momentum=1.0"),
     Refused("core", case(in_size=5, epsilon=jnp.ones(5)), "is no number"),
     Refused("core", case(in_size=5, axis_name="batch"), "axis_name='batch'"),
+    Refused("core", case(in_size=5, axis_index_groups=((0,),)), "axis_index_groups"),
+    Refused("core", case(in_size=5, dtype=jnp.bfloat16), "dtype="),
     Refused("core", case(in_size=5, affine=False, track_running_stats=False), "always keeps"),
     Refused(
         "foreign",

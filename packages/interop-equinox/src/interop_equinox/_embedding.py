@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.errors import Refusal
@@ -38,6 +39,13 @@ EMBEDDING = LayerMap(
         Refused("core", case(num_embeddings=7, embedding_size=3, max_norm=1.0), "max_norm=1.0"),
         Refused("core", case(num_embeddings=7, embedding_size=3, padding_idx=0), "padding_idx=0"),
         Refused("core", case(num_embeddings=7, embedding_size=(3, 2)), "more than one axis"),
+        Refused(
+            "core",
+            case(num_embeddings=7, embedding_size=3, scale_grad_by_freq=True),
+            "scale_grad_by_freq=True",
+        ),
+        Refused("core", case(num_embeddings=7, embedding_size=3, freeze=True), "freeze=True"),
+        Refused("core", case(num_embeddings=7, embedding_size=3, dtype=jnp.bfloat16), "dtype="),
     ),
     example_rank=lambda config: 0,
     note="One example is one index; arrays of them are worked on by `Pointwise`.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.errors import MissingShapeError, Refusal
@@ -119,6 +120,8 @@ def _norm(core: type, foreign: type, state: str) -> LayerMap:
             Refused("core", case(in_size=(3, 5), reduction_axes=(-2, -1)), "feature_axes=-1"),
             Refused("core", case(in_size=(3, 5), reduction_axes=-2, feature_axes=-2), "last axes"),
             Refused("core", case(in_size=5, axis_name="batch"), "axis_name='batch'"),
+            Refused("core", case(in_size=5, axis_index_groups=((0,),)), "axis_index_groups"),
+            Refused("core", case(in_size=5, dtype=jnp.bfloat16), "dtype="),
         ),
         example_rank=lambda config: len(_normalised_shape(config)),
         note=_TWO_PASS + ".",
@@ -170,6 +173,9 @@ GROUP_NORM = LayerMap(
     refusals=(
         Refused("core", case(in_size=6, num_groups=2, use_bias=False), "use_bias=False"),
         Refused("core", case(in_size=6, num_groups=2, reduction_axes=-1), "reduction_axes"),
+        Refused("core", case(in_size=6, num_groups=2, axis_name="batch"), "axis_name='batch'"),
+        Refused("core", case(in_size=6, num_groups=2, axis_index_groups=((0,),)), "axis_index_g"),
+        Refused("core", case(in_size=6, num_groups=2, dtype=jnp.bfloat16), "dtype="),
     ),
     channels="first",
     note=_TWO_PASS + ".",

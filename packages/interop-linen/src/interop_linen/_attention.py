@@ -184,7 +184,16 @@ OWN_ATTENTION = companion(
     Opt("dtype", "dtype", COMPUTE_DTYPE),
     leaves=COMPANION_LEAVES,
     cases=(
-        case(in_size=(3, 4), num_heads=4, key_size=4, qk_size=3, vo_size=2, num_kv_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=4,
+            key_size=4,
+            qk_size=3,
+            vo_size=2,
+            num_kv_heads=2,
+            use_query_bias=False,
+            use_value_bias=False,
+        ),
         case(
             in_size=(3, 4),
             num_heads=2,

@@ -130,6 +130,7 @@ def _refusals(rank: int) -> Iterator[Refused]:
         for name, value in (
             ("conv_general_dilated", product),
             ("conv_general_dilated_cls", lambda: product),
+            ("promote_dtype", lambda *arrays, **_: arrays),
         ):
             yield Refused("foreign", case(**own, **{name: value}), f"{name}=")
 

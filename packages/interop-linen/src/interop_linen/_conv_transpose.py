@@ -129,9 +129,15 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
             Refused("core", to_core(out_channels=4, groups=2), "groups=2"),
             Refused("core", to_core(channel_first=True), "channel_first=True"),
             Refused("foreign", to_linen(padding="same"), "padding='same'"),
+            Refused("foreign", to_linen(promote_dtype=lambda *arrays, **_: arrays), "promote_d"),
+            Refused("foreign", to_linen(preferred_element_type=jnp.float32), "preferred_element"),
         )
         if transpose_kernel and rank == 2
-        else (Refused("foreign", to_linen(padding="CIRCULAR"), "padding='CIRCULAR'"),),
+        else (
+            Refused("foreign", to_linen(padding="CIRCULAR"), "padding='CIRCULAR'"),
+            Refused("foreign", to_linen(promote_dtype=lambda *arrays, **_: arrays), "promote_d"),
+            Refused("foreign", to_linen(preferred_element_type=jnp.float32), "preferred_element"),
+        ),
         exports=transpose_kernel,
         note=""
         if transpose_kernel

@@ -105,7 +105,7 @@ ATTENTION = LayerMap(
     ),
     FLAX_LEAVES,
     cases=(
-        case(in_size=(3, 4), num_heads=2),
+        case(in_size=(3, 4), num_heads=2, key_size=4, value_size=4),
         case(
             in_size=(3, 4),
             num_heads=2,
@@ -161,7 +161,16 @@ OWN_ATTENTION = companion(
     ignored("foreign", "out_kernel_init", "how arrays start"),
     leaves=COMPANION_LEAVES,
     cases=(
-        case(in_size=(3, 4), num_heads=4, key_size=4, qk_size=3, vo_size=2, num_kv_heads=2),
+        case(
+            in_size=(3, 4),
+            num_heads=4,
+            key_size=4,
+            qk_size=3,
+            vo_size=2,
+            num_kv_heads=2,
+            use_query_bias=False,
+            use_value_bias=False,
+        ),
         case(
             in_size=(3, 4),
             num_heads=2,

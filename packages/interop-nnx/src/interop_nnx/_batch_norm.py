@@ -162,10 +162,10 @@ def _batch_norm(core: type, spatial: int) -> LayerMap:
     # What does not depend on the number of axes is tried on two.
     several = (
         to_core(affine=False),
-        to_core(scale_initializer=None, momentum=0.5),
-        to_core(scale_initializer=None, bias_initializer=None),
+        to_core(scale_initializer=None, momentum=0.5, axis_index_groups=((0, 1),)),
+        to_core(scale_initializer=None, bias_initializer=None, axis_name="lanes"),
         to_core(use_fast_variance=False, feature_axis=spatial),
-        to_core(feature_axis=0),
+        to_core(feature_axis=0, dtype=jnp.float32),
         to_core(feature_axis=(-1,)),
     )
     several_foreign = (

@@ -190,7 +190,13 @@ OPTIMIZED_LSTM = LayerMap(
     ),
     foreign_cases=(
         case(in_features=3, hidden_features=5, input=(3,)),
-        case(in_features=3, hidden_features=2, gate_fn=nnx.hard_sigmoid, input=(3,)),
+        case(
+            in_features=3,
+            hidden_features=2,
+            gate_fn=nnx.hard_sigmoid,
+            dtype=jnp.float32,
+            input=(3,),
+        ),
         case(in_features=3, hidden_features=2, activation_fn=jnp.sin, input=(3,)),
     ),
     refusals=(
