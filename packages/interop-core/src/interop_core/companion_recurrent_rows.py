@@ -201,6 +201,9 @@ def cells_with_carry(companions: Any, words: Words) -> tuple[LayerMap, ...]:
             *_options(kind, words),
             leaves=kind.leaves(words.parts),
             cases=kind.alone,
+            refusals=(Refused("core", _in_a_dtype(kind.alone[0]), "dtype="),)
+            if _refuses_a_dtype(words)
+            else (),
             transient=kind.states,
             alone=ALONE,
         )
@@ -218,6 +221,14 @@ def stateful_cells(companions: Any, words: Words) -> tuple[LayerMap, ...]:
     return tuple(_stateful(kind, companions, words) for kind in _KINDS)
 
 
+def _in_a_dtype(entry: Case) -> Case:
+    return replace(entry, options={**entry.options, "dtype": jnp.float32})
+
+
+def _refuses_a_dtype(words: Words) -> bool:
+    return any(isinstance(option, Only) and option.name == "dtype" for option in words.options)
+
+
 def _stateful(kind: _Kind, companions: Any, words: Words) -> LayerMap:
     names = kind.states
     states: tuple[Leaf, ...] = ()
@@ -226,8 +237,8 @@ def _stateful(kind: _Kind, companions: Any, words: Words) -> LayerMap:
     elsewhere = case(num_in=2, num_out=2, state_init=nn.init.Constant(0.5), stacked=True)
     refusals = [Refused("core", elsewhere, "its states begin with state_init=")]
     first, *others = (replace(entry, stacked=True) for entry in kind.stacked)
-    in_a_dtype = replace(first, options={**first.options, "dtype": jnp.float32})
-    if any(isinstance(option, Only) and option.name == "dtype" for option in words.options):
+    in_a_dtype = _in_a_dtype(first)
+    if _refuses_a_dtype(words):
         refusals.append(Refused("core", in_a_dtype, "dtype="))
     else:
         first = in_a_dtype

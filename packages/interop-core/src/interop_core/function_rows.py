@@ -1,7 +1,7 @@
 """Rows of the layers that every framework writes as a plain function of jax.
 
 NNX and Linen take these rows as they are; a framework with its own way to hold a function reads it
-out and takes them too. Imports `mapping` and `nn`.
+out and takes them too. Imports `mapping`, `options` and `nn`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .mapping import (
     ignored,
     iso,
 )
+from .options import parameters
 
 
 def _one_axis(axis: Any) -> int:
@@ -138,7 +139,10 @@ def _along_an_axis(core: type, function: Any, axis: Iso, *more: Only, note: str 
         function,
         (Opt("dim", "axis", axis), *more),
         cases=(case(input=(3, 5)), case(dim=-2, input=(3, 5))),
-        refusals=(Refused("foreign", case(axis=None, input=(3, 5)), "several axes together"),),
+        refusals=(
+            Refused("foreign", case(axis=None, input=(3, 5)), "several axes together"),
+            *(Refused("foreign", case(**{o.name: 1}, input=(3, 5)), f"{o.name}=1") for o in more),
+        ),
         channels="same",
         note=note,
     )
@@ -159,6 +163,9 @@ def _activation(
         function,
         (Opt(option, option),) if option else (Only("foreign", "accuracy", None),),
         cases=cases or (case(input=(3, 4)),),
+        refusals=(Refused("foreign", case(accuracy=1, input=(3, 4)), "accuracy=1"),)
+        if "accuracy" in parameters(function)
+        else (),
         channels="any",
         exports=exports,
         note=note,
