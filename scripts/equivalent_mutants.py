@@ -25,7 +25,18 @@ class Equivalent:
 
 EVERYWHERE = ("nnx", "linen", "equinox")
 
-EQUIVALENT: tuple[Equivalent, ...] = ()
+_INSIDE = "the layer that it holds is looked at on its own, and refused there"
+
+EQUIVALENT: tuple[Equivalent, ...] = (
+    Equivalent(
+        ("nnx",),
+        r"LoRA-LoRA(Linear)?",
+        r"takes any foreign\.lora_param_type",
+        "whatever the class of a parameter is, it is looked at where it is read",
+    ),
+    Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_dtype", _INSIDE),
+    Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_promote_dtype", _INSIDE),
+)
 
 
 def why_equivalent(framework: str, row: str, mistake: str) -> str:
