@@ -199,7 +199,15 @@ def local_convolution_companions(
             }
             cases = [of(padding=pairs, stride=2, b_init=zeros, **repeated)]
             if rank == 2:
-                cases += [of(rhs_dilation=2, w_mask=0.5, precision="highest", **repeated)]
+                cases += [
+                    of(
+                        rhs_dilation=2,
+                        w_mask=0.5,
+                        precision="highest",
+                        dtype=jnp.float32,
+                        **repeated,
+                    )
+                ]
         else:
             cases = [of(kernel_size=(3, 2, 2)[:rank], stride=2, padding="VALID", b_init=zeros)]
         if rank == 2 and chosen is None:  # the same code for any number of axes

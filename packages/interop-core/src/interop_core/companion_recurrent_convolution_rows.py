@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from . import nn
 from .companion_recurrent_rows import ALONE, STARTS_AT_ZERO, biased
 from .companion_rows import Option, companion
@@ -97,7 +99,7 @@ def conv_lstm_with_carry(
         leaves=convolutions(words),
         cases=(
             case(in_size=(4, 3, 2), out_channels=3, kernel_size=(3, 2), forget_bias=0.5,
-                 activation="relu"),
+                 activation="relu", dtype=jnp.float32),
             case(in_size=(4, 2), out_channels=2, kernel_size=2, padding=((1, 0),), b_init=None,
                  padding_mode="REPLICATE", gate_activation="hard_sigmoid"),
         ),
@@ -130,7 +132,13 @@ def conv_lstm_stateful(companions: Any, words: Words, **more: Any) -> LayerMap:
         leaves=(*convolutions(words), *states),
         cases=(
             case(**small, b_init=None, forget_bias=0.0, padding_mode="CIRCULAR"),
-            case(in_size=(2, 3, 2, 2), out_channels=2, kernel_size=(3, 2, 1), stacked=True),
+            case(
+                in_size=(2, 3, 2, 2),
+                out_channels=2,
+                kernel_size=(3, 2, 1),
+                stacked=True,
+                dtype=jnp.float32,
+            ),
         ),
         refusals=(
             Refused(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
@@ -22,6 +23,7 @@ from interop_core.mapping import (
     LayerMap,
     Only,
     Opt,
+    Refused,
     case,
     last_axis,
     leaf,
@@ -81,6 +83,19 @@ def _linen_cases(rank: int) -> Iterator[Case]:
         yield conv(strides=(2, 1), padding="REFLECT", input_dilation=None)
 
 
+def _refusals(rank: int) -> Iterator[Refused]:
+    if rank != 2:
+        return
+    product = jax.lax.conv_general_dilated
+    for name, value in (
+        ("conv_general_dilated", product),
+        ("conv_general_dilated_cls", lambda: product),
+        ("promote_dtype", lambda *arrays, **_: arrays),
+    ):
+        options = {"features": 2, "kernel_size": (2, 2), name: value}
+        yield Refused("foreign", Case(options, SIZE[rank]), f"{name}=")
+
+
 def _row(core: Any) -> LayerMap:
     rank: int = core.spatial
     return LayerMap(
@@ -110,6 +125,7 @@ def _row(core: Any) -> LayerMap:
         ),
         cases=tuple(_core_cases(rank)),
         foreign_cases=tuple(_linen_cases(rank)),
+        refusals=tuple(_refusals(rank)),
         select=lambda config: rank_of(config) == rank,
     )
 
