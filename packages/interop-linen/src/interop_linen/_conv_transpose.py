@@ -83,7 +83,11 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
     )
     foreign_cases = (
         to_linen(strides=[2] * rank, padding="VALID", kernel_dilation=[2] * rank),
-        *((to_linen(padding=1, use_bias=False),) if rank == 2 else ()),
+        *(
+            (to_linen(padding=1, use_bias=False, dtype=jnp.float32, precision="highest"),)
+            if rank == 2
+            else ()
+        ),
     )
     return LayerMap(
         core,
