@@ -141,7 +141,7 @@ def _along_an_axis(core: type, function: Any, axis: Iso, *more: Only, note: str 
         cases=(case(input=(3, 5)), case(dim=-2, input=(3, 5))),
         refusals=(
             Refused("foreign", case(axis=None, input=(3, 5)), "several axes together"),
-            *(Refused("foreign", case(**{o.name: 1}, input=(3, 5)), f"{o.name}=1") for o in more),
+            *(Refused("foreign", Case({o.name: 1}, (3, 5)), f"{o.name}=1") for o in more),
         ),
         channels="same",
         note=note,

@@ -15,6 +15,7 @@ from interop_core.function_rows import DECLARED_SIZE
 from interop_core.mapping import (
     FEATURES,
     OUT_FEATURES,
+    Case,
     Config,
     Given,
     Iso,
@@ -150,7 +151,9 @@ SELF = companion(
     ),
     refusals=tuple(
         Refused(
-            "core", case(in_size=(3, 4), num_heads=2, normalize_qk=True, **{name: value}), words
+            "core",
+            Case({"in_size": (3, 4), "num_heads": 2, "normalize_qk": True, name: value}),
+            words,
         )
         for name, value, words in (
             ("dropout_rate", 0.5, "on its own"),

@@ -125,14 +125,14 @@ def _refusals(rank: int) -> Iterator[Refused]:
     sizes: dict[str, Any] = {"in_size": SIZE[rank], "out_channels": 6, "kernel_size": 3}
     yield Refused("core", Case({**sizes, "channel_first": True}), "channel_first=True")
     if rank == 2:
-        own: dict[str, Any] = {"features": 6, "kernel_size": (3, 3), "input": SIZE[rank]}
+        own: dict[str, Any] = {"features": 6, "kernel_size": (3, 3)}
         product = jax.lax.conv_general_dilated
         for name, value in (
             ("conv_general_dilated", product),
             ("conv_general_dilated_cls", lambda: product),
             ("promote_dtype", lambda *arrays, **_: arrays),
         ):
-            yield Refused("foreign", case(**own, **{name: value}), f"{name}=")
+            yield Refused("foreign", Case({**own, name: value}, SIZE[rank]), f"{name}=")
 
 
 def _conv(core: type, rank: int) -> LayerMap:

@@ -13,6 +13,7 @@ from interop_core.errors import ConversionError, Refusal
 from interop_core.holding import made
 from interop_core.mapping import (
     HAS,
+    Case,
     Config,
     Given,
     Iso,
@@ -166,7 +167,7 @@ LORA_LINEAR = LayerMap(
         *(
             Refused(
                 "foreign",
-                case(in_features=3, out_features=4, lora_rank=2, **{name: value}, input=(3,)),
+                Case({"in_features": 3, "out_features": 4, "lora_rank": 2, name: value}, (3,)),
                 f"{name}=",
             )
             for name, value in (
