@@ -173,6 +173,8 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     """Why a module inside a stock layer is not what the layer's constructor puts there."""
     if not is_stock(type(layer)):
         return None
+    kind: Any
+    given: Mapping[str, Any]
     if type(layer) in WITH_LORA:
         kind, given = nnx.LoRA, {}
     elif type(layer) is nnx.MultiHeadAttention:
@@ -182,9 +184,8 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     if type(part) is not kind:
         said = f"{name} is {type(part).__name__}, not nnx.{kind.__name__}"
         return Refusal(said, error=ConversionError)
-    known: Any = kind
     own = vars(part)
-    for option, default in parameters(known).items():
+    for option, default in parameters(kind).items():
         if option in own and option not in OWN:
             wanted = given.get(option, default)
             if not same(own[option], wanted):
