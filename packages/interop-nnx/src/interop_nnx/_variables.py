@@ -184,8 +184,9 @@ def _changed(part: Any, name: str, layer: Any) -> Refusal | None:
     if type(part) is not kind:
         said = f"{name} is {type(part).__name__}, not nnx.{kind.__name__}"
         return Refusal(said, error=ConversionError)
+    known: Any = kind
     own = vars(part)
-    for option, default in parameters(kind).items():
+    for option, default in parameters(known).items():
         if option in own and option not in OWN:
             wanted = given.get(option, default)
             if not same(own[option], wanted):
