@@ -11,7 +11,7 @@ from typing import Any
 from .bridge import Bridge
 from .functions import class_title, is_companion, is_function, name_of
 from .graph import configuration
-from .holding import make
+from .holding import Part, make
 from .layout import IDENTITY, Layout
 from .mapping import Case, Config, Given, Ignored, LayerMap, Leaf, Only, Opt, Side
 from .nn.init import abstract
@@ -115,10 +115,14 @@ def _name(layer: Any) -> str:
 def _options(row: LayerMap) -> str:
     """``core → foreign``, with how the values correspond where they are not equal."""
     return "; ".join(
-        f"`{o.core}` → `{o.foreign}`" + ("" if o.iso.doc == "=" else f" ({o.iso.doc})")
-        for o in row.options
-        if isinstance(o, Opt)
+        f"`{o.core}` → `{o.foreign}`{_how(o)}" for o in row.options if isinstance(o, Opt | Part)
     )
+
+
+def _how(option: Opt | Part) -> str:
+    if isinstance(option, Part):
+        return " (by its own row)"
+    return "" if option.iso.doc == "=" else f" ({option.iso.doc})"
 
 
 def _arrays(leaves: Iterable[Leaf]) -> str:
@@ -156,7 +160,7 @@ def _fixed(row: LayerMap) -> str:
 
 def _value(value: Any) -> str:
     """A value as people write it; a function's own text would hold an address."""
-    return name_of(value) if is_function(value) else repr(value)
+    return name_of(value) if is_function(value) else " ".join(repr(value).split())
 
 
 def _owner(row: LayerMap, side: Side) -> str:
