@@ -176,6 +176,8 @@ def _features(size: Any, config: Config) -> int:
             "give the layer its in_size, or pass sample_input",
             MissingShapeError,
         )
+    if size[-1] % 2:
+        raise Refusal(f"turns {size[-1]} features, and Equinox takes pairs", "use an even number")
     return int(size[-1])
 
 
@@ -193,7 +195,10 @@ ROTARY = LayerMap(
         Given("core", "keep_dtype", True),
     ),
     cases=(case(in_size=(3, 4), theta=_THETA), case(in_size=(3, 4), dtype=jnp.bfloat16)),
-    refusals=(Refused("core", case(), "how many features", MissingShapeError),),
+    refusals=(
+        Refused("core", case(), "how many features", MissingShapeError),
+        Refused("core", case(input=(4, 3)), "takes pairs"),
+    ),
     # Equinox keeps one table for all layers of equal size, made for the first theta that comes.
     chosen=lambda config: config["theta"] == _THETA and config["keep_dtype"],
     example_rank=lambda _: 2,
