@@ -23,7 +23,7 @@ SAMPLE = (3,)
 X = jax.random.normal(jax.random.key(0), (2, *SAMPLE))
 
 
-def in_nnx(model: nn.Module) -> nn.Module:
+def in_nnx(model: nn.Module) -> Any:
     layer: Any = to_nnx(model)
     layer.train()
     for _ in range(STEPS):
@@ -31,7 +31,7 @@ def in_nnx(model: nn.Module) -> nn.Module:
     return from_nnx(layer)
 
 
-def in_linen(model: nn.Module) -> nn.Module:
+def in_linen(model: nn.Module) -> Any:
     module, variables = to_linen(model)
     stock = type(module) is linen.SpectralNorm
     if not stock:
@@ -43,7 +43,7 @@ def in_linen(model: nn.Module) -> nn.Module:
     return from_linen(module, variables, sample_input=SAMPLE)
 
 
-def in_equinox(model: nn.Module) -> nn.Module:
+def in_equinox(model: nn.Module) -> Any:
     layer, state = to_equinox(model, stateful=True)
     layer = eqx.nn.inference_mode(layer, value=False)
     for _ in range(STEPS):
