@@ -251,6 +251,9 @@ def _judge_out(question: Question) -> Verdict:
     try:
         expected, found, leading = _side_by_side(of_source, of_target, x, carry)
     except Raised as raised:
+        declared = getattr(question.model, "in_size", None)
+        if declared is not None and tuple(declared)[-1:] != shape[-1:]:
+            return Verdict(NOT_CALLABLE)  # a size of one, which the core spreads
         return _raised(question, raised, "the framework's model")
     _heed_jax(question, CORE_KIND, Call(x, 1, carry))
     _compare(question, plan, found, expected, "the framework's model")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import equinox as eqx
@@ -34,6 +35,8 @@ from interop_core.mapping import LayerMap
 from interop_core.options import CORE_IGNORED, Translation, parameters
 from interop_core.program import UNTRACEABLE
 from interop_nnx._dropout import give_streams
+
+equinox_embedding: Any = import_module("equinox.nn._embedding")
 
 BATCH = 2
 Shape = tuple[int, ...]
@@ -318,6 +321,12 @@ class Equinox(Kind):
 
     def stack(self, models: Sequence[Any]) -> Any:
         return self.bridge.lend(self.bridge.stack([self.bridge.adopt(m) for m in models]))
+
+    def output(self, model: Any, call: Call, *, by_jax: bool = False) -> tuple[Any, Any]:
+        # Equinox keeps one table of rotary positions for all layers of equal size, whatever their
+        # theta: an example may not hear of the examples before it.
+        getattr(equinox_embedding, "internal_rope_embedding_cache", {}).clear()
+        return super().output(model, call, by_jax=by_jax)
 
 
 class Core(Kind):
