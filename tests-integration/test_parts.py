@@ -113,10 +113,11 @@ def test_arrays_of_two_dtypes_around_and_inside_are_refused(framework: str) -> N
 
 @frameworks
 def test_a_part_that_was_exchanged_is_seen(framework: str) -> None:
-    layer = nn.RNN(nn.ValinaRNNCell(3, 4))
+    plain = nn.ValinaRNNCell(3, 4)
+    layer = nn.RNN(plain)
     TO[framework](layer, sample_input=SAMPLE)
-    layer.cell.activation = "tanh"
-    for cell in (layer.cell, nn.GRUCell(3, 4)):
+    plain.activation = "tanh"
+    for cell in (plain, nn.GRUCell(3, 4)):
         layer.cell = cell
         there = TO[framework](layer, sample_input=SAMPLE)
         np.testing.assert_allclose(called(framework, there, X), layer(X), rtol=1e-5, atol=1e-6)
@@ -124,12 +125,13 @@ def test_a_part_that_was_exchanged_is_seen(framework: str) -> None:
 
 @frameworks
 def test_states_that_the_cell_holds_are_left_alone(framework: str) -> None:
-    layer = nn.RNN(nn.GRUCell(3, 4))
+    cell = nn.GRUCell(3, 4)
+    layer = nn.RNN(cell)
     expected = layer(X)
-    layer.cell.init_state(2)
-    layer.cell.h.value = layer.cell.h.value + 1
+    cell.init_state(2)
+    cell.h.value = cell.h.value + 1
     np.testing.assert_array_equal(layer(X), expected)
-    np.testing.assert_array_equal(layer.cell.h.value, np.ones((2, 4)))
+    np.testing.assert_array_equal(cell.h.value, np.ones((2, 4)))
     there = TO[framework](layer, sample_input=SAMPLE)
     np.testing.assert_allclose(called(framework, there, X), expected, rtol=1e-5, atol=1e-6)
 
@@ -163,8 +165,9 @@ def test_a_linen_cell_goes_by_the_name_of_the_field() -> None:
     module = linen.RNN(linen.GRUCell(4, name="mine"))
     variables = module.init(jax.random.key(0), X)
     core = interop_linen.from_linen(module, variables, sample_input=SAMPLE)
-    np.testing.assert_allclose(core(X), module.apply(variables, X), rtol=1e-5, atol=1e-6)
-    lacking = {"params": {"cell": {}}}
+    expected: Any = module.apply(variables, X)
+    np.testing.assert_allclose(core(X), expected, rtol=1e-5, atol=1e-6)
+    lacking: dict[str, Any] = {"params": {"cell": {}}}
     with pytest.raises(InteropError, match="cell"):
         interop_linen.from_linen(module, lacking, sample_input=SAMPLE)
 

@@ -353,7 +353,8 @@ def test_output_size() -> None:
 
 
 def test_a_merge_function_that_does_not_merge_is_said_before_any_call() -> None:
-    both = nn.Bidirectional(*(nn.RNN(nn.GRUCell(3, 4)) for _ in range(2)), merge_fn=lambda y: y)
+    alone: Any = jnp.negative
+    both = nn.Bidirectional(*(nn.RNN(nn.GRUCell(3, 4)) for _ in range(2)), merge_fn=alone)
     with pytest.raises(
         ValueError, match=r"merge_fn does not merge outputs of \(\(5, 4\), \(5, 4\)\)"
     ):
