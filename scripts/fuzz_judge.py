@@ -134,8 +134,17 @@ def _judge_into(question: Question) -> Verdict:
             continue
         if x.ndim > 2 and plan.channels_first_in != first:
             continue
+        if sample is None and _takes_other_axes(plan, x.ndim - 1):
+            return Verdict(NOT_CALLABLE)  # a product with a matrix, of which nobody said that it is
         return _compared_into(question, plan, sample or plan.example)
     return _refused(question, refusal)
+
+
+def _takes_other_axes(plan: Plan, rank: int) -> bool:
+    """Whether the first layer of one example takes examples with another number of axes."""
+    recipes = (node.recipe for node in plan.root.walk() if node.recipe is not None)
+    known = next((recipe.example_rank for recipe in recipes), None)
+    return plan.bridge.channels_first and known not in (None, rank)
 
 
 def _readings(question: Question) -> list[tuple[Shape | None, bool]]:
@@ -206,7 +215,8 @@ def _compared_into(question: Question, plan: Plan, sample: Shape | None) -> Verd
         back_plan = plan_to(kind.bridge, core, sample_input=sample).require()
     except InteropError as error:
         return Verdict(ONE_WAY, type(error).__name__, shape)
-    if _conventions(back_plan) != _conventions(plan) and x.ndim > 2:
+    unlike = _conventions(back_plan) != _conventions(plan)
+    if (unlike or (sample is None and _takes_other_axes(back_plan, x.ndim - 1))) and x.ndim > 2:
         return Verdict(ONE_WAY, "other axes", shape)
     back = execute(back_plan)
     if bool(_transient(back_plan.root)) == bool(carry):

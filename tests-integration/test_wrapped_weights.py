@@ -68,6 +68,16 @@ def test_training_moves_what_is_kept_alike(train: Callable[..., Any], keep_v: bo
         assert name.startswith("layer.") == (array is before[name]), name
 
 
+@pytest.mark.parametrize("convert", [to_nnx, to_linen, to_equinox])
+@pytest.mark.parametrize("wrapper", [nn.WeightNorm, nn.SpectralNorm])
+def test_a_weight_is_rounded_and_the_input_is_not(
+    wrapper: Callable[..., Any], convert: Callable[..., Any]
+) -> None:
+    layer = wrapper(nn.Conv2d((4, 4, 2), 3, 3), dtype=np.float16)
+    more = {"stateful": True} if convert is to_equinox else {}
+    convert(layer, verify=True, sample_input=(4, 4, 2), **more)
+
+
 @pytest.mark.parametrize("wrapper", [nnx.WeightNorm, nnx.SpectralNorm])
 def test_layers_that_write_over_what_is_trained_are_refused(wrapper: Any) -> None:
     inner = nnx.Linear(3, 4, rngs=nnx.Rngs(0))

@@ -133,3 +133,11 @@ def test_rotary_positions_of_another_theta_do_not_share_a_table() -> None:
         assert stock is (theta == 10_000.0)
         np.testing.assert_allclose(converted(x), model(x), 1e-5, 1e-5)
     assert from_equinox(eqx.nn.RotaryPositionalEmbedding(6, theta=50.0)).theta == 50.0
+
+
+def test_attention_over_leading_axes_is_called_with_one_input() -> None:
+    ours = nn.MultiHeadAttention(4, 2)
+    x = numbers(2, 5, 3, 4)
+    theirs = to_equinox(ours, sample_input=(5, 3, 4))
+    np.testing.assert_allclose(jax.vmap(theirs)(x), ours(x), rtol=1e-5, atol=1e-5)
+    assert type(to_equinox(ours, sample_input=(3, 4))) is eqx.nn.MultiheadAttention

@@ -72,13 +72,17 @@ _OPTIONS: tuple[Any, ...] = (
 
 
 def _stock(config: Config) -> bool:
-    """Whether Equinox's own layer says it; inside a stack it would be called with one input."""
+    """Whether Equinox's own layer says it, which is no layer that is called with one input alone.
+
+    Inside a stack it would be, and where it is lifted over leading axes.
+    """
     beyond = (
         config["num_kv_heads"] != config["num_heads"]
         or config["normalize_qk"]
         or config["force_fp32_for_softmax"]
     )
-    return not (beyond or config["stacked"])
+    lifted = config["example"] is not None and len(config["example"]) > 2
+    return not (beyond or config["stacked"] or lifted)
 
 
 _SIZES: dict[str, Any] = {

@@ -10,15 +10,18 @@ import jax
 import jax.numpy as jnp
 
 
-def with_weight(layer: Any, name: str, weight: Any, dtype: Any) -> Any:
-    """The layer with another weight, cast to a dtype if there is one.
+def with_weight(layer: Any, name: str, weight: Any, dtype: Any, x: Any) -> Any:
+    """The layer with another weight, cast to a dtype if there is one, to be called on an input.
 
     Example:
         >>> layer = eqx.nn.Linear(2, 1, key=jax.random.key(0))
-        >>> with_weight(layer, "weight", jnp.ones((1, 2)), None)(jnp.ones(2)) == 2 + layer.bias
+        >>> with_weight(layer, "weight", jnp.ones((1, 2)), None, 0.0)(jnp.ones(2)) == 2 + layer.bias
         Array([ True], dtype=bool)
     """
-    weight = weight if dtype is None else weight.astype(dtype)
+    if dtype is not None:
+        # A convolution of Equinox takes a weight of its input's dtype alone.
+        weight = weight.astype(dtype)
+        weight = weight.astype(jnp.promote_types(weight.dtype, jnp.result_type(x)))
     return eqx.tree_at(lambda held: getattr(held, name), layer, weight)
 
 
@@ -90,7 +93,7 @@ class WeightNorm(eqx.Module):
         normed = weight * jax.lax.rsqrt(self._squares(weight) + self.epsilon)
         if self.scale is not None:
             normed = normed * self.scale
-        return with_weight(self.layer, self.weight_name, normed, self.dtype)(x)
+        return with_weight(self.layer, self.weight_name, normed, self.dtype, x)(x)
 
 
 _FIRST_STEPS = 15
@@ -219,4 +222,4 @@ class SpectralNorm(eqx.nn.StatefulLayer):
             if self.sigma is not None:
                 state = state.set(self.sigma, jax.lax.stop_gradient(sigma))
         divided = weight / (sigma if self.keep_v else jnp.where(sigma != 0, sigma, 1))
-        return with_weight(self.layer, self.weight_name, divided, self.dtype)(x), state
+        return with_weight(self.layer, self.weight_name, divided, self.dtype, x)(x), state
