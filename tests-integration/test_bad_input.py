@@ -300,12 +300,12 @@ class TestLinenVariables:
             (lambda v: v["params"]["layers_0"].update(kernel=jnp.ones(4)), r"\(4,\)|1 axes"),
             (
                 lambda v: v["params"]["layers_0"].update(
-                    kernel=linen.Partitioned(jnp.ones((4, 3)), names=(None, "model"))
+                    kernel=linen.Partitioned(jnp.ones((4, 3)), names=(None, "model", None))
                 ),
-                "Partitioned",
+                "3 names",
             ),
         ],
-        ids=["missing", "missing layer", "extra layer", "extra", "shape", "rank", "boxed"],
+        ids=["missing", "missing layer", "extra layer", "extra", "shape", "rank", "names"],
     )
     def test_they_have_to_fit_the_module(self, change: Any, words: str) -> None:
         variables = self.broken(change)

@@ -140,8 +140,11 @@ class TestAgainstPublished:
             assert ours is published
             return
         assert ours.dtype == published.dtype
-        np.testing.assert_array_equal(
-            np.asarray(ours, np.float64), np.asarray(published, np.float64)
+        # Either may have been compiled before, with other optimisations, which a last place tells.
+        inexact = jnp.issubdtype(ours.dtype, jnp.inexact)
+        rounding = 2 * float(jnp.finfo(ours.dtype).eps) if inexact else 0.0
+        np.testing.assert_allclose(
+            np.asarray(ours, np.float64), np.asarray(published, np.float64), rtol=rounding
         )
 
     @pytest.mark.parametrize("name", sorted({name for name, _ in ROWS}))

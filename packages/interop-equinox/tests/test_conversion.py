@@ -203,11 +203,6 @@ def test_bad_sample_inputs_are_named(sample_input: Any, message: str) -> None:
         from_equinox(model, sample_input=sample_input)
 
 
-def test_a_cell_in_a_stack_is_refused() -> None:
-    with pytest.raises(UnsupportedStructureError, match="cannot stand inside a stack"):
-        to_equinox(nn.Sequential(nn.LSTMCell(3, 4)))
-
-
 def test_every_problem_is_told_at_once() -> None:
     model = nn.Sequential(
         nn.LayerNorm(3, axis_name="batch"),

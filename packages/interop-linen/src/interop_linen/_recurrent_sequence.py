@@ -63,7 +63,7 @@ RNN = LayerMap(
         Refused("foreign", to_linen(time_major=True), "time_major=True"),
         Refused("foreign", to_linen(return_carry=True), "return_carry=True"),
         Refused("foreign", to_linen(variable_carry="batch_stats"), "variable_carry="),
-        Refused("foreign", to_linen(split_rngs={"dropout": True}), "split_rngs="),
+        Refused("foreign", to_linen(split_rngs={"params": False, "dropout": True}), "split_rngs="),
     ),
 )
 
