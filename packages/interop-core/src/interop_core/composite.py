@@ -58,6 +58,11 @@ class Inner:
         return node if as_argument is None else as_argument(node)
 
 
+def _stand_in(dtype: Any) -> Any:
+    # The array itself takes the place later; a shape of a type that is switched off warns.
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
 class Parts:
     """The layers that one layer holds.
 
@@ -155,7 +160,7 @@ class Parts:
             moves.append(Move(tuple(names[name] for name in move.source), there, move.layout))
             taken = [leaves[name] for name in move.source]
             for shape in move.layout.shapes(tuple(tuple(array.shape) for array in taken)):
-                shapes.append(jax.ShapeDtypeStruct(shape, taken[0].dtype))
+                shapes.append(jax.ShapeDtypeStruct(shape, _stand_in(taken[0].dtype)))
         return Inner(part, recipe, tuple(moves), tuple(shapes), self._target)
 
     def _note(self, path: Path, title: str, refusal: Refusal) -> None:
