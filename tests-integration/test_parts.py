@@ -161,6 +161,18 @@ def test_another_first_carry_is_refused(framework: str) -> None:
         FROM[framework](model, sample_input=SAMPLE)
 
 
+@pytest.mark.parametrize("framework", ["nnx", "linen"])
+def test_a_first_carry_of_another_dtype_is_refused(framework: str) -> None:
+    half: Any = {"param_dtype": jnp.bfloat16, "recurrent_kernel_init": jax.nn.initializers.ones}
+    if framework == "nnx":
+        model: Any = nnx.RNN(nnx.GRUCell(3, 4, **half, rngs=nnx.Rngs(0)))
+    else:
+        module = linen.RNN(linen.GRUCell(4, **half))
+        model = module, module.init(jax.random.key(0), X)
+    with pytest.raises(InteropError, match="begins every sequence in bfloat16"):
+        FROM[framework](model, sample_input=SAMPLE)
+
+
 def test_a_linen_cell_goes_by_the_name_of_the_field() -> None:
     module = linen.RNN(linen.GRUCell(4, name="mine"))
     variables = module.init(jax.random.key(0), X)

@@ -177,3 +177,10 @@ def test_every_layer_that_linen_exports_is_known() -> None:
     bases = {"Module", "RNNCellBase", "Sequential"}
     unknown = [n for n, v in layers.items() if n not in bases and not for_foreign(BRIDGE, v)]
     assert not unknown
+
+
+def test_a_network_without_connections_has_a_weight_all_the_same() -> None:
+    ours = nn.FixedNumConn(3, 2, 0.5, 0.5, afferent_ratio=0.0)
+    module, variables = to_linen(ours)
+    x = jnp.ones((4, 3))
+    np.testing.assert_array_equal(module.apply(variables, x), ours(x))

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from . import environ
 from .errors import Refusal
 from .holding import Part, Size
 from .mapping import Iso, Side
@@ -31,11 +32,18 @@ def one_step(example: Size) -> Size | None:
     return example[1:] or None
 
 
-def cell_part(carry_init: Callable[[Any], Any]) -> Part:
+def _of_no_dtype(_: Any) -> Any:
+    return None
+
+
+def cell_part(
+    carry_init: Callable[[Any], Any], carry_dtype: Callable[[Any], Any] = _of_no_dtype
+) -> Part:
     """The cell of a layer over sequences, which begins every sequence with a state of zeros.
 
     Args:
         carry_init: gives the initializer of a foreign cell's carry; ``None`` for zeros.
+        carry_dtype: gives the dtype of a foreign cell's first carry; ``None`` for the core's.
     """
 
     def begins_with_zeros(side: Side, cell: Any) -> None:
@@ -45,6 +53,13 @@ def cell_part(carry_init: Callable[[Any], Any]) -> Part:
                 f"begins every sequence with what {name}={init!r} makes, which the other side "
                 "cannot be told",
                 "begin with zeros",
+            )
+        dtype = carry_dtype(cell) if side == "foreign" else None
+        if dtype is not None and np.dtype(dtype) != np.dtype(environ.dftype()):
+            raise Refusal(
+                f"begins every sequence in {np.dtype(dtype)}, its param_dtype, and the core in "
+                f"{np.dtype(environ.dftype())}, which its outputs have then",
+                "make the cell with another param_dtype, and put in the arrays as they are",
             )
 
     return Part("cell", "cell", one_step, begins_with_zeros)

@@ -20,6 +20,10 @@ def _carry_init(cell: LinenNode) -> Any:
     return getattr(cell.module, "carry_init", None)
 
 
+def _carry_dtype(cell: LinenNode) -> Any:
+    return getattr(cell.module, "param_dtype", None)
+
+
 _RNN = parameters(linen.RNN)
 
 _LIFTING = tuple(
@@ -47,7 +51,7 @@ RNN = LayerMap(
     nn.RNN,
     linen.RNN,
     (
-        cell_part(_carry_init),
+        cell_part(_carry_init, _carry_dtype),
         Opt("reverse", "reverse"),
         Opt("keep_order", "keep_order"),
         Opt("unroll", "unroll"),

@@ -19,6 +19,10 @@ def _carry_init(cell: Any) -> Any:
     return getattr(cell, "carry_init", None)
 
 
+def _carry_dtype(cell: Any) -> Any:
+    return getattr(cell, "param_dtype", None)
+
+
 _EVERYTHING: Any = {...: nnx.Carry}  # which filters are taken changes from release to release
 
 
@@ -49,7 +53,7 @@ RNN = LayerMap(
     nn.RNN,
     nnx.RNN,
     (
-        cell_part(_carry_init),
+        cell_part(_carry_init, _carry_dtype),
         Opt("reverse", "reverse"),
         Opt("keep_order", "keep_order"),
         Opt("unroll", "unroll"),

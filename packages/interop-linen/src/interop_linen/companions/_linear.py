@@ -171,7 +171,8 @@ class ScaledWSLinear(linen.Module):
 
 def first_of(init: Any, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """One number: the first of what an initializer makes."""
-    return jnp.ravel(init(key, shape, dtype))[0]
+    # Where nothing is connected there is no first one, and a weight all the same.
+    return jnp.ravel(init(key, shape if math.prod(shape) else (1,), dtype))[0]
 
 
 class AllToAll(linen.Module):

@@ -62,8 +62,8 @@ class _Step(linen.Module):
         return c, self.gate_fn(o) * self.activation_fn(c)
 
     @linen.nowrap
-    def _start(self, key: Any, shape: tuple[int, ...]) -> Array:
-        started: Array = self.carry_init(key, (*shape[:-1], self.features), self.param_dtype)
+    def _start(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+        started: Array = self.carry_init(key, (*shape[:-1], self.features), dtype)
         return started
 
 

@@ -54,8 +54,8 @@ class Cell(linen.Module):
         raise NotImplementedError
 
     @linen.nowrap
-    def _start(self, key: Any, shape: tuple[int, ...]) -> Array:
-        started: Array = self.carry_init(key, (*shape[:-1], self.features), self.param_dtype)
+    def _start(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+        started: Array = self.carry_init(key, (*shape[:-1], self.features), dtype)
         return started
 
 
@@ -90,7 +90,7 @@ class WithCarry(linen.RNNCellBase):
         """
         cell: Any = self
         keys = jax.random.split(rng, len(cell.carried))
-        carry = tuple(cell._start(key, input_shape) for key in keys)
+        carry = tuple(cell._start(key, input_shape, cell.param_dtype) for key in keys)
         return carry if len(carry) > 1 else carry[0]
 
     @property
@@ -117,8 +117,10 @@ class Stateful(linen.Module):
         """
         cell: Any = self
         key = jax.random.key(0)  # zeros, by default, need none of the caller's
+        # Parameters of another dtype do not make a sequence begin in theirs.
+        dtype = jnp.result_type(float)
         states = [
-            self.variable("carry", name, cell._start, key, jnp.shape(inputs))
+            self.variable("carry", name, cell._start, key, jnp.shape(inputs), dtype)
             for name in cell.carried
         ]
         new = cell._advance(tuple(state.value for state in states), inputs)

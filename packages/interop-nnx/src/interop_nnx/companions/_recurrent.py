@@ -91,9 +91,9 @@ class Stateful(Carrying):
         Args:
             batch_shape: the axes in front of one example.
         """
+        # Parameters of another dtype do not make a sequence begin in theirs.
         for name in self.carried:
-            zeros = jnp.zeros((*batch_shape, *self.hidden_shape), self.param_dtype)
-            self.carry_on(name, zeros)
+            self.carry_on(name, jnp.zeros((*batch_shape, *self.hidden_shape)))
 
     def __call__(self, x: Any) -> Any:
         """Advance by one step.
