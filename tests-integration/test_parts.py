@@ -168,7 +168,7 @@ def test_a_first_carry_of_another_dtype_is_refused(framework: str) -> None:
         model: Any = nnx.RNN(nnx.GRUCell(3, 4, **half, rngs=nnx.Rngs(0)))
     else:
         module = linen.RNN(linen.GRUCell(4, **half))
-        model = module, module.init(jax.random.key(0), X)
+        model = module, module.init(jax.random.key(0), X.astype(jnp.bfloat16))
     with pytest.raises(InteropError, match="begins every sequence in bfloat16"):
         FROM[framework](model, sample_input=SAMPLE)
 

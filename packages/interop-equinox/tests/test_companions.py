@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from interop_core import InteropError, nn
@@ -47,3 +48,27 @@ def test_a_part_of_another_kind_is_refused() -> None:
     other = eqx.tree_at(lambda cell: cell.Wh, cell, twice(5, 2, key=KEY))
     with pytest.raises(InteropError, match="is not what MGUCell makes: Wh="):
         from_equinox(other)
+
+
+@pytest.mark.parametrize("axis", ["in", "out", "both"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda factor: nn.Linear(3, 3, w_mask=factor),
+        lambda factor: nn.ScaledWSLinear(3, 3, w_mask=factor),
+        lambda factor: nn.SignedWLinear(3, 3, w_sign=factor),
+    ],
+    ids=["Linear", "ScaledWSLinear", "SignedWLinear"],
+)
+def test_a_factor_of_fewer_axes_lies_along_the_outputs(make: Any, axis: str) -> None:
+    numbers = np.array([1.0, -1.0, 2.0], np.float32)
+    factor = {"in": numbers[:, None], "out": numbers, "both": numbers * numbers[:, None]}[axis]
+    ours = make(factor)
+    x = jax.random.normal(jax.random.key(0), (2, 3))
+    np.testing.assert_allclose(jax.vmap(to_equinox(ours))(x), ours(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2,), (1, 3, 1)])
+def test_a_factor_that_does_not_fit_the_kernel_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InteropError, match="does not broadcast to the kernel's"):
+        to_equinox(nn.SignedWLinear(3, 1, w_sign=np.ones(shape, np.float32)))

@@ -38,6 +38,16 @@ def standardised(weight: Any, eps: float, gain: Any) -> Any:
     return (weight - mean) * (factor if gain is None else factor * jnp.reshape(gain, mean.shape))
 
 
+def turned(factor: Any, weight: Any) -> Any:
+    """A factor on ``(in_features, out_features)``, or what broadcasts to it, on the weight.
+
+    Example:
+        >>> turned(jnp.arange(2.0), jnp.ones((2, 3))).tolist()  # one number for each output
+        [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    """
+    return jnp.broadcast_to(factor, weight.shape[::-1]).T
+
+
 class MaskedLinear(eqx.Module):
     """A linear layer whose weight has a mask: ``y = (W * w_mask.T) x + b``.
 
@@ -89,7 +99,7 @@ class MaskedLinear(eqx.Module):
         """Multiply the last axis of ``(..., in_features)``, and add the bias."""
         weight, mask = self.weight, value_of(self.w_mask)
         if mask is not None:
-            weight = weight * jnp.transpose(mask)
+            weight = weight * turned(mask, weight)
         return product(x, weight, self.bias, self.dtype, self.precision)
 
 
@@ -137,7 +147,7 @@ class SignedWLinear(eqx.Module):
         """Multiply the last axis of ``(..., in_features)``."""
         weight, sign = jnp.abs(self.weight), value_of(self.w_sign)
         if sign is not None:
-            weight = weight * jnp.transpose(sign)
+            weight = weight * turned(sign, weight)
         return product(x, weight, None, self.dtype, self.precision)
 
 
@@ -202,7 +212,7 @@ class ScaledWSLinear(eqx.Module):
         """Standardise the weight, multiply the last axis of the input, and add the bias."""
         weight, mask = standardised(self.weight, self.eps, self.gain), value_of(self.w_mask)
         if mask is not None:
-            weight = weight * jnp.transpose(mask)
+            weight = weight * turned(mask, weight)
         return product(x, weight, self.bias, self.dtype, self.precision)
 
 
