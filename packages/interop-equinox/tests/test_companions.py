@@ -68,7 +68,10 @@ def test_a_factor_of_fewer_axes_lies_along_the_outputs(make: Any, axis: str) -> 
     np.testing.assert_allclose(jax.vmap(to_equinox(ours))(x), ours(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2,), (1, 3, 1)])
-def test_a_factor_that_does_not_fit_the_kernel_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InteropError, match="does not broadcast to the kernel's"):
-        to_equinox(nn.SignedWLinear(3, 1, w_sign=np.ones(shape, np.float32)))
+def test_a_factor_that_would_make_a_larger_weight_is_refused() -> None:
+    factor = np.ones(3, np.float32)
+    layer = companions.SignedWLinear(3, 1, w_sign=factor, key=jax.random.key(0))
+    with pytest.raises(InteropError, match="does not fit a weight of"):
+        from_equinox(layer)
+    with pytest.raises(ValueError, match="does not fit a weight of"):
+        nn.SignedWLinear(3, 1, w_sign=factor)

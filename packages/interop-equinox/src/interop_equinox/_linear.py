@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
-import numpy as np
 
 from interop_core import nn
 from interop_core.companion_linear_rows import (
@@ -101,34 +100,13 @@ def _says_more(config: Config) -> bool:
     return any(config[name] is not None for name in ("w_mask", "dtype", "precision"))
 
 
-def _fitting(factor: Any, config: Config) -> Any:
-    kernel = config.get("weight.weight.shape") or config["weight.shape"]
-    try:
-        fits = factor is None or np.broadcast_shapes(np.shape(factor), kernel) == kernel
-    except ValueError:
-        fits = False
-    if not fits:
-        raise Refusal(
-            f"a factor of shape {np.shape(factor)} does not broadcast to the kernel's {kernel}",
-            "give it the shape of the kernel",
-        )
-    return factor
-
-
-_FACTOR = Iso(_fitting, lambda factor, _: factor, "=")
-
-
 def with_weight(row: LayerMap) -> LayerMap:
-    """The row with the companion's kernel called as Equinox calls it, and with factors on it."""
-    options = (
-        replace(o, iso=_FACTOR) if isinstance(o, Opt) and o.core in ("w_mask", "w_sign") else o
-        for o in row.options
-    )
+    """The row with the companion's kernel called as Equinox calls it."""
     leaves = (
         replace(entry, foreign=tuple("weight" if n == "kernel" else n for n in entry.foreign))
         for entry in row.leaves
     )
-    return replace(row, leaves=tuple(leaves), options=tuple(options))
+    return replace(row, leaves=tuple(leaves))
 
 
 MASKED = replace(

@@ -109,9 +109,10 @@ def mask(argument: Any, shape: Shape) -> Any:
         ValueError: if an array does not fit.
     """
     if hasattr(argument, "shape") and not callable(argument):
-        if len(argument.shape) > len(shape) or not init.are_broadcastable_shapes(
-            argument.shape, shape
-        ):
+        # Not the other way round: a mask with more entries would make a larger weight.
+        missing = len(shape) - len(argument.shape)
+        sizes = zip(argument.shape, shape[missing:], strict=True) if missing >= 0 else ()
+        if missing < 0 or any(size not in (1, length) for size, length in sizes):
             raise ValueError(f"A mask of shape {argument.shape} does not fit a weight of {shape}.")
         return argument
     return argument if isinstance(argument, bool | int | float) else init.param(argument, shape)
