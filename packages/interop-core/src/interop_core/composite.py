@@ -53,9 +53,12 @@ class Inner:
 
     def counterpart(self) -> Any:
         """The target's layer with shapes for arrays, as a constructor takes it."""
-        node = self.recipe.build(self.shapes)
-        as_argument = getattr(self.target, "as_argument", None)
-        return node if as_argument is None else as_argument(node)
+        return _as_argument(self.target, self.recipe.build(self.shapes))
+
+
+def _as_argument(framework: Framework, node: Any) -> Any:
+    said = getattr(framework, "as_argument", None)
+    return node if said is None else said(node)
 
 
 def _stand_in(dtype: Any) -> Any:
@@ -125,7 +128,7 @@ class Parts:
             leaves = source.leaves(node)
             names = {array: self._name(source, self._place, name, array) for array in leaves}
             self.arrays.update(names.values())
-            part.check("core" if self._outward else "foreign", node)
+            part.check("core" if self._outward else "foreign", _as_argument(source, node))
             example = None if self._example is None else part.example(self._example)
             key = tuple(source.config(node).values())
             found = self._find(node, leaves, key, example=example, path=path, stacked=False)

@@ -5,7 +5,6 @@ Imports the row vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -32,41 +31,22 @@ def one_step(example: Size) -> Size | None:
     return example[1:] or None
 
 
-def _of_no_dtype(_: Any) -> Any:
-    return None
-
-
-def cell_part(
-    carry_init: Callable[[Any], Any], carry_dtype: Callable[[Any], Any] = _of_no_dtype
-) -> Part:
-    """The cell of a layer over sequences, which begins every sequence with a state of zeros.
-
-    Args:
-        carry_init: gives the initializer of a foreign cell's carry; ``None`` for zeros.
-        carry_dtype: gives the dtype of a foreign cell's first carry; ``None`` for the core's.
-    """
-
-    def begins_with_zeros(side: Side, cell: Any) -> None:
-        name, init = ("carry_init", carry_init(cell)) if side == "foreign" else _state_init(cell)
-        if init is not None and not _gives_zeros(init, side):
-            raise Refusal(
-                f"begins every sequence with what {name}={init!r} makes, which the other side "
-                "cannot be told",
-                "begin with zeros",
-            )
-        dtype = carry_dtype(cell) if side == "foreign" else None
-        if dtype is not None and np.dtype(dtype) != np.dtype(environ.dftype()):
-            raise Refusal(
-                f"begins every sequence in {np.dtype(dtype)}, its param_dtype, and the core in "
-                f"{np.dtype(environ.dftype())}, which its outputs have then",
-                "make the cell with another param_dtype, and put in the arrays as they are",
-            )
-
-    return Part("cell", "cell", one_step, begins_with_zeros)
-
-
-def _state_init(cell: Any) -> tuple[str, Any]:
-    return "state_init", getattr(cell, "state_init", None)
+def _begins_alike(side: Side, cell: Any) -> None:
+    name = "carry_init" if side == "foreign" else "state_init"
+    init = getattr(cell, name, None)
+    if init is not None and not _gives_zeros(init, side):
+        raise Refusal(
+            f"begins every sequence with what {name}={init!r} makes, which the other side "
+            "cannot be told",
+            "begin with zeros",
+        )
+    dtype = getattr(cell, "param_dtype", None) if side == "foreign" else None
+    if dtype is not None and np.dtype(dtype) != np.dtype(environ.dftype()):
+        raise Refusal(
+            f"begins every sequence in {np.dtype(dtype)}, its param_dtype, and the core in "
+            f"{np.dtype(environ.dftype())}, which its outputs have then",
+            "make the cell with another param_dtype, and put in the arrays as they are",
+        )
 
 
 def _gives_zeros(init: Any, side: Side) -> bool:
@@ -77,6 +57,10 @@ def _gives_zeros(init: Any, side: Side) -> bool:
     except Exception:  # whatever it is, nobody has seen it make zeros
         return False
     return not np.any(np.asarray(made))
+
+
+CELL = Part("cell", "cell", one_step, _begins_alike)
+"""The cell of a layer over sequences, which begins every sequence with a state of zeros."""
 
 
 def merging(default: Any) -> Iso:

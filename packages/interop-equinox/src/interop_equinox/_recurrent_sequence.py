@@ -13,29 +13,19 @@ from interop_core.errors import Refusal
 from interop_core.holding import Part, made
 from interop_core.mapping import LayerMap, Opt, Side, case
 from interop_core.options import parameters
-from interop_core.sequence_rows import cell_part, merging
+from interop_core.sequence_rows import CELL, merging
 
 from .companions import RNN, Bidirectional, ConvLSTMCell
 
 
-def _carry_of_zeros(_: Any) -> None:
-    return None
-
-
-def _over_vectors() -> Part:
-    """The cell of a layer over sequences, whose steps are vectors."""
-    part = cell_part(_carry_of_zeros)
-
-    def checked(side: Side, cell: Any) -> None:
-        if isinstance(cell, nn.ConvLSTMCell | ConvLSTMCell):
-            raise Refusal(
-                "takes images, which Equinox has with the channels in front, and the steps of a "
-                "sequence are vectors here",
-                "convert the cell on its own, and call it step by step",
-            )
-        part.check(side, cell)
-
-    return replace(part, check=checked)
+def _over_vectors(side: Side, cell: Any) -> None:
+    if isinstance(cell, nn.ConvLSTMCell | ConvLSTMCell):
+        raise Refusal(
+            "takes images, which Equinox has with the channels in front, and the steps of a "
+            "sequence are vectors here",
+            "convert the cell on its own, and call it step by step",
+        )
+    CELL.check(side, cell)
 
 
 def _two_axes(_: Any) -> int:
@@ -58,7 +48,7 @@ ROWS: tuple[LayerMap, ...] = (
     companion(
         nn.RNN,
         RNN,
-        _over_vectors(),
+        replace(CELL, check=_over_vectors),
         cases=(
             _rnn(nn.URLSTMCell),
             _rnn(nn.GRUCell, reverse=True, keep_order=True, unroll=2),

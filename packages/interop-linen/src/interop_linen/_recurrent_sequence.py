@@ -11,18 +11,7 @@ from interop_core import nn
 from interop_core.holding import Part, made
 from interop_core.mapping import LayerMap, Only, Opt, Refused, case
 from interop_core.options import parameters
-from interop_core.sequence_rows import CARRY_RETURNED, TIME_FIRST, cell_part, merging
-
-from ._tree import LinenNode
-
-
-def _carry_init(cell: LinenNode) -> Any:
-    return getattr(cell.module, "carry_init", None)
-
-
-def _carry_dtype(cell: LinenNode) -> Any:
-    return getattr(cell.module, "param_dtype", None)
-
+from interop_core.sequence_rows import CARRY_RETURNED, CELL, TIME_FIRST, merging
 
 _RNN = parameters(linen.RNN)
 
@@ -51,7 +40,7 @@ RNN = LayerMap(
     nn.RNN,
     linen.RNN,
     (
-        cell_part(_carry_init, _carry_dtype),
+        CELL,
         Opt("reverse", "reverse"),
         Opt("keep_order", "keep_order"),
         Opt("unroll", "unroll"),

@@ -25,7 +25,7 @@ from interop_core.mapping import (
     leaf,
 )
 
-from . import _lora, companions
+from . import companions
 from ._options import COMPUTE_DTYPE, DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
 
 
@@ -95,5 +95,4 @@ ROWS: tuple[LayerMap, ...] = (
     LINEAR,
     *linear_companions(companions, _WORDS),
     *connection_companions(companions, _WORDS),
-    *_lora.ROWS,
 )

@@ -28,12 +28,8 @@ from interop_core.mapping import (
 from interop_core.nn import init
 from interop_core.options import parameters
 
+from ._linear import _elementwise
 from ._options import COMPUTE_DTYPE, DOT_GENERAL, PREFERRED_ELEMENT_TYPE, PROMOTE_DTYPE
-
-
-def _elementwise(x: object, *_: object, **__: object) -> object:
-    """Stands in the refusals for a product of one's own."""
-    return x
 
 
 def _of_one_dtype(config: Config, prefix: str) -> None:

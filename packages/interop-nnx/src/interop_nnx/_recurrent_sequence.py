@@ -12,16 +12,7 @@ from interop_core.errors import Refusal
 from interop_core.holding import Part, made
 from interop_core.mapping import Config, Given, LayerMap, Only, Opt, Refused, case
 from interop_core.options import parameters
-from interop_core.sequence_rows import CARRY_RETURNED, TIME_FIRST, cell_part, merging
-
-
-def _carry_init(cell: Any) -> Any:
-    return getattr(cell, "carry_init", None)
-
-
-def _carry_dtype(cell: Any) -> Any:
-    return getattr(cell, "param_dtype", None)
-
+from interop_core.sequence_rows import CARRY_RETURNED, CELL, TIME_FIRST, merging
 
 _EVERYTHING: Any = {...: nnx.Carry}  # which filters are taken changes from release to release
 
@@ -53,7 +44,7 @@ RNN = LayerMap(
     nn.RNN,
     nnx.RNN,
     (
-        cell_part(_carry_init, _carry_dtype),
+        CELL,
         Opt("reverse", "reverse"),
         Opt("keep_order", "keep_order"),
         Opt("unroll", "unroll"),

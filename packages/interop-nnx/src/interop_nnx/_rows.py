@@ -26,6 +26,7 @@ from . import (
     _event,
     _linear,
     _linear_general,
+    _lora,
     _norm,
     _padding,
     _pooling,
@@ -38,6 +39,7 @@ from . import (
 
 ROWS: tuple[LayerMap, ...] = (
     *_linear.ROWS,
+    *_lora.ROWS,
     *_linear_general.ROWS,
     *_conv_companions.ROWS,  # the first that is chosen is taken
     *_conv.ROWS,

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ._constant import constant, value_of
-from ._linear import drawn, standardised
+from ._linear import drawn, standardised, turned
 
 Pads = tuple[tuple[int, int], ...]
 _MODES = {"ZEROS": "constant", "REFLECT": "reflect", "REPLICATE": "edge", "CIRCULAR": "wrap"}
@@ -116,11 +116,7 @@ class _Conv(eqx.Module):
 
     def _masked(self) -> Any:
         weight, mask = self._weight(), value_of(self.w_mask)
-        if mask is None:
-            return weight
-        out, ins, *spatial = weight.shape
-        mask = jnp.broadcast_to(mask, (*spatial, ins, out))
-        return weight * jnp.moveaxis(mask, (-1, -2), (0, 1))
+        return weight if mask is None else weight * turned(mask, weight)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Convolve ``(in_channels, *spatial)``; the key is there for `eqx.nn.Sequential`.

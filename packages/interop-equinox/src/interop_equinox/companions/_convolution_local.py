@@ -12,7 +12,7 @@ from jax import lax
 
 from ._constant import constant, value_of
 from ._convolution import Pads, mode_of, pads_of, per_axis, windows
-from ._linear import drawn
+from ._linear import drawn, turned
 
 
 class _ConvLocal(eqx.Module):
@@ -72,12 +72,8 @@ class _ConvLocal(eqx.Module):
         self.bias = drawn(keys[1], (out_channels, *places), entries) if use_bias else None
 
     def _masked(self) -> Any:
-        mask = value_of(self.w_mask)
-        if mask is None:
-            return self.weight
-        out, entries, *places = self.weight.shape
-        mask = jnp.broadcast_to(mask, (*places, entries, out))
-        return self.weight * jnp.moveaxis(mask, (-1, -2), (0, 1))
+        weight, mask = self.weight, value_of(self.w_mask)
+        return weight if mask is None else weight * turned(mask, weight)
 
     def __call__(self, x: Any, *, key: Any = None) -> Any:
         """Convolve one example of shape ``in_size``; the key is there for `eqx.nn.Sequential`.

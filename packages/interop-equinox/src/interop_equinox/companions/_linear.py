@@ -39,13 +39,14 @@ def standardised(weight: Any, eps: float, gain: Any) -> Any:
 
 
 def turned(factor: Any, weight: Any) -> Any:
-    """A factor on ``(in_features, out_features)``, or what broadcasts to it, on the weight.
+    """A factor on ``(*places, in, out)``, or what broadcasts to it, as ``(out, in, *places)``.
 
     Example:
         >>> turned(jnp.arange(2.0), jnp.ones((2, 3))).tolist()  # one number for each output
         [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
-    return jnp.broadcast_to(factor, weight.shape[::-1]).T
+    outs, ins, *places = weight.shape
+    return jnp.moveaxis(jnp.broadcast_to(factor, (*places, ins, outs)), (-1, -2), (0, 1))
 
 
 class MaskedLinear(eqx.Module):
