@@ -1,9 +1,13 @@
-"""What holds for every test: how hypothesis draws, and where tests that need a GPU are skipped."""
+"""What holds for every test: what random numbers it draws, and where it is skipped without a GPU."""
 
 from __future__ import annotations
 
+import sys
+
 import jax
 import pytest
+
+from interop_core import random
 
 try:
     from hypothesis import HealthCheck, settings
@@ -19,6 +23,20 @@ else:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("house")
+
+
+def pytest_configure() -> None:
+    """Let what is drawn while tests are collected be the same in every run."""
+    random.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin each test, its fixtures included, with the same random numbers, in whatever order."""
+    random.seed(0)
+    published = sys.modules.get("brainstate")
+    if published is not None:
+        published.random.seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
