@@ -36,6 +36,43 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_dtype", _INSIDE),
     Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_promote_dtype", _INSIDE),
+    Equivalent(
+        ("linen",),
+        r"MultiHeadAttention-\w+",
+        r"takes any foreign\.(qk_attn_weights|attn_weights_value)_einsum_cls",
+        "Linen takes the one only with the other, and that is refused",
+    ),
+    Equivalent(
+        ("linen",),
+        r"ConvLocal\d?d?-ConvLocal",
+        r"takes any foreign\.feature_group_count",
+        "a module with groups raises when it is called, so that none has variables",
+    ),
+    Equivalent(
+        ("equinox",),
+        r"MultiHeadAttention-\w+",
+        r"swaps halves of key_proj\.bias",
+        "what it adds to the scores of a query is the same for all keys, and softmax takes it away",
+    ),
+    Equivalent(
+        ("equinox",),
+        "MultiHeadAttention-MultiHeadAttention",
+        r"confuses query_norm\.weight and key_norm\.weight",
+        "a score is the sum of products in which each stands once",
+    ),
+    Equivalent(
+        ("equinox",),
+        r"(LSTM|GRU|MGU|URLSTM|ValinaRNN)Cell-\w+|Embedding-Embedding",
+        r"channels='first'",
+        "an example has one axis, or none",
+    ),
+    Equivalent(
+        ("equinox",),
+        "FeatureAlphaDropout-FeatureAlphaDropout",
+        r"channels='first'",
+        "in evaluation it passes everything on; what it drops in training, where both sides draw "
+        "numbers of their own, test_channels.py looks at",
+    ),
 )
 
 

@@ -115,7 +115,7 @@ def _goes_elsewhere(bridge: Bridge, row: LayerMap, name: str) -> bool:
     entries = for_core(bridge, row.core)
     if isinstance(entries, Unconvertible) or row not in entries:
         return False
-    for value in (None, object()):
+    for value in (None, object(), (2, 2, 2)):
         config = {**parameters(row.core), name: value, "stacked": False, "example": None}
         before = entries[: entries.index(row)]
         try:
@@ -156,7 +156,7 @@ def _names(row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutant]
     """Arrays of one shape confused with each other, and arrays that are said to be always there."""
     flat = [(e, n) for e in row.leaves for n in e.foreign]
     for (first, a), (second, b) in pairwise(flat):
-        if a in ranks and ranks.get(a) == ranks.get(b):
+        if a != b and a in ranks and ranks.get(a) == ranks.get(b):
             renamed = {a: b, b: a}
             leaves = tuple(
                 replace(e, foreign=tuple(renamed.get(n, n) for n in e.foreign))

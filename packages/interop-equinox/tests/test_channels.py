@@ -280,3 +280,14 @@ class TestAxesInFrontOfAnEmbedding:
     def test_they_are_asked_for(self) -> None:
         with pytest.raises(MissingShapeError, match="a layer behind it takes more axes"):
             to_equinox(self.model)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout2d(0.5), nn.FeatureAlphaDropout(0.5)])
+def test_whole_channels_are_dropped_wherever_they_lie(layer: nn.Module) -> None:
+    ones = nn.Conv2d(IMAGE, 32, 3, w_init=nn.init.ZeroInit(), b_init=nn.init.Constant(1.0))
+    converted = to_equinox(nn.Sequential(ones, layer), channels="last")
+    training = eqx.nn.inference_mode(converted, value=False)
+    y = training(images()[0], key=jax.random.key(0))
+    assert y.shape == (6, 5, 32)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:1, :1], y.shape))
+    assert len(np.unique(y)) == 2

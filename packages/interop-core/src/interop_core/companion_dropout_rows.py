@@ -43,7 +43,7 @@ def dropout_companions(
             come along.
     """
     kept = Opt("prob", rate, COMPLEMENT)
-    mask = () if state is None else (leaf("mask", state("mask"), when=_drops, optional=True),)
+    mask = () if state is None else (leaf("mask", state("mask"), optional=True),)
     return (
         *(
             companion(
@@ -101,7 +101,3 @@ _CHANNEL_DROPOUTS = (
 
 def _rank(axes: int) -> Callable[[Config], int]:
     return lambda _: axes
-
-
-def _drops(config: Config) -> bool:
-    return bool(config["prob"] != 1.0)

@@ -16,7 +16,21 @@ import jax.numpy as jnp
 from . import nn
 from .companion_rows import Option, companion
 from .errors import Refusal
-from .mapping import HAS, Case, Config, Given, Iso, LayerMap, Leaf, Only, Opt, Refused, case, leaf
+from .mapping import (
+    HAS,
+    Case,
+    Config,
+    Given,
+    Iso,
+    LayerMap,
+    Leaf,
+    Only,
+    Opt,
+    Refused,
+    always,
+    case,
+    leaf,
+)
 
 ALONE = "it takes and returns its carry"
 """Why a cell that does cannot stand inside a stack."""
@@ -59,10 +73,6 @@ def kernels_as_stored(
             when=lambda config: exists(config) and biased(config),
         ),
     )
-
-
-def _always(_: Config) -> bool:
-    return True
 
 
 def _never(_: Config) -> bool:
@@ -116,7 +126,7 @@ class _Kind:
 _KINDS = (
     _Kind(
         nn.LSTMCell,
-        lambda parts: parts("W", _always, biased),
+        lambda parts: parts("W", always, biased),
         (_cell(3, 5, b_init=None, forget_bias=0.5, activation="relu"),),
         (
             _cell(3, 5, activation="relu", gate_activation="hard_sigmoid"),
@@ -127,8 +137,8 @@ _KINDS = (
     _Kind(
         nn.GRUCell,
         lambda parts: (
-            *parts("Wrz", _always, biased),
-            *parts("Wh", _always, biased),
+            *parts("Wrz", always, biased),
+            *parts("Wh", always, biased),
             *parts("Uh", _resets_after, _biased_behind),
         ),
         (
@@ -143,8 +153,8 @@ _KINDS = (
     _Kind(
         nn.MGUCell,
         lambda parts: (
-            *parts("Wf", _always, biased),
-            *parts("Wh", _always, biased),
+            *parts("Wf", always, biased),
+            *parts("Wh", always, biased),
             *parts("Uh", _resets_after, biased),
         ),
         (
@@ -158,7 +168,7 @@ _KINDS = (
     ),
     _Kind(
         nn.URLSTMCell,
-        lambda parts: (*parts("W", _always, _never), leaf("bias", "bias")),
+        lambda parts: (*parts("W", always, _never), leaf("bias", "bias")),
         (_cell(3, 5),),
         (_cell(2, 3, activation="relu", gate_activation="hard_sigmoid"),),
         ("c", "h"),
@@ -166,7 +176,7 @@ _KINDS = (
     ),
     _Kind(
         nn.ValinaRNNCell,
-        lambda parts: parts("W", _always, biased),
+        lambda parts: parts("W", always, biased),
         (_cell(3, 5, b_init=None),),
         (
             _cell(3, 5, activation="tanh"),

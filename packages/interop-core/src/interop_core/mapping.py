@@ -88,7 +88,8 @@ def ignored(side: Side, names: str, reason: str) -> Ignored:
     return Ignored(side, tuple(names.split()), reason)
 
 
-def _always(_: Config) -> bool:
+def always(_: Config) -> bool:
+    """Say so of any configuration: what holds where a row says nothing."""
     return True
 
 
@@ -109,7 +110,7 @@ class Leaf:
     core: tuple[str, ...]
     foreign: tuple[str, ...]
     layout: Layout | Callable[[Config], Layout] = IDENTITY
-    when: Callable[[Config], bool] = _always
+    when: Callable[[Config], bool] = always
     optional: bool = False
 
     def at(self, config: Config) -> Layout:
@@ -122,7 +123,7 @@ def leaf(
     core: str,
     foreign: str,
     layout: Layout | Callable[[Config], Layout] = IDENTITY,
-    when: Callable[[Config], bool] = _always,
+    when: Callable[[Config], bool] = always,
     *,
     optional: bool = False,
 ) -> Leaf:
@@ -220,8 +221,8 @@ class LayerMap:
     cases: tuple[Case, ...] = field(default=(), kw_only=True)
     foreign_cases: tuple[Case, ...] = field(default=(), kw_only=True)
     refusals: tuple[Refused, ...] = field(default=(), kw_only=True)
-    select: Callable[[Config], bool] = field(default=_always, kw_only=True)
-    chosen: Callable[[Config], bool] = field(default=_always, kw_only=True)
+    select: Callable[[Config], bool] = field(default=always, kw_only=True)
+    chosen: Callable[[Config], bool] = field(default=always, kw_only=True)
     transient: tuple[str, ...] = field(default=(), kw_only=True)
     channels: Channels | Callable[[Config], Channels] = field(default="same", kw_only=True)
     example_rank: Callable[[Config], int | None] | None = field(default=None, kw_only=True)
@@ -242,7 +243,7 @@ class LayerMap:
     @property
     def chooses(self) -> bool:
         """Whether the row is for some configurations of the core layer only."""
-        return self.chosen is not _always
+        return self.chosen is not always
 
     def channels_at(self, config: Config) -> Channels:
         """The channel convention under this configuration of the core layer."""

@@ -112,6 +112,7 @@ ATTENTION = LayerMap(
             value_size=4,
             vo_size=3,
             use_query_bias=False,
+            use_key_bias=False,
             broadcast_dropout=False,
         ),
     ),
@@ -152,6 +153,7 @@ SELF = companion(
             dropout_rate=0.5,
             broadcast_dropout=False,
         ),
+        case(in_size=(3, 4), num_heads=2, broadcast_dropout=False, stacked=True),
     ),
     refusals=tuple(
         Refused(

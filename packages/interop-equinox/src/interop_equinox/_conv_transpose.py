@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.layout import axes, chain
@@ -144,6 +145,8 @@ def _transposed(core: type, foreign: type, rank: int) -> LayerMap:
         refusals=(
             Refused("foreign", to_equinox(padding="SAME", padding_mode="CIRCULAR"), "CIRCULAR"),
             Refused("core", to_core(w_mask=0.5), "w_mask=0.5"),
+            Refused("core", to_core(dtype=jnp.float32), "dtype="),
+            Refused("core", to_core(precision="highest"), "precision="),
         ),
         channels=_channels,
         note="Equinox pads as the convolution does that the layer is the transpose of.",

@@ -24,7 +24,7 @@ EMBEDDING = LayerMap(
         Opt("embedding_size", "embedding_size", iso(_one_axis, lambda size: (size,), "one axis")),
         Only("core", "padding_idx", None),
         Only("core", "max_norm", None),
-        Only("core", "norm_type", 2.0),
+        ignored("core", "norm_type", "it says something only beside max_norm"),
         Only("core", "scale_grad_by_freq", False),
         Only("core", "freeze", False, "stop the gradient in the loss instead"),
         ignored("foreign", "weight", "the table itself is converted"),

@@ -58,6 +58,8 @@ EMBEDDING = LayerMap(
         Refused("core", case(num_embeddings=7, embedding_size=4, scale_grad_by_freq=True),
                 "scale_grad_by_freq=True"),
         Refused("core", case(num_embeddings=7, embedding_size=4, freeze=True), "freeze=True"),
+        Refused("foreign", case(num_embeddings=7, features=4, input=(5,), below=7,
+                                promote_dtype=lambda *arrays, **_: arrays), "promote_dtype="),
     ),
     channels="any",
     note="An index outside of the table gives NaN in Linen, and the nearest row in the core.",

@@ -55,6 +55,8 @@ RNN = LayerMap(
     refusals=(
         Refused("foreign", to_linen(time_major=True), "time_major=True"),
         Refused("foreign", to_linen(return_carry=True), "return_carry=True"),
+        Refused("foreign", to_linen(variable_axes={"cache": 0}), "variable_axes="),
+        Refused("foreign", to_linen(variable_broadcast=["params", "cache"]), "variable_broadcast="),
         Refused("foreign", to_linen(variable_carry="batch_stats"), "variable_carry="),
         Refused("foreign", to_linen(split_rngs={"params": False, "dropout": True}), "split_rngs="),
     ),
