@@ -49,7 +49,7 @@ def agree(ours: Any, published: Any) -> None:
     """The same numbers in the same unit."""
     unit = published.unit
     assert ours.unit.has_same_dim(unit)
-    np.testing.assert_allclose(ours / unit, published / unit, rtol=1e-6)
+    np.testing.assert_allclose(ours / unit, published / unit, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", CASES.values(), ids=list(CASES))
@@ -142,6 +142,69 @@ def test_a_parameter_keeps_its_unit() -> None:
     assert ours.val.value.unit == saiunit.mV
     ours.set_value(3 * values)
     agree(ours.value(), 3 * published.value())
+
+
+TRANSFORMS: dict[str, Callable[[Any], Any]] = {
+    "SoftplusT": lambda n: n.SoftplusT(-3.0 * saiunit.mV),
+    "NegSoftplusT": lambda n: n.NegSoftplusT(4.0 * saiunit.mV),
+    "ExpT": lambda n: n.ExpT(-0.003 * saiunit.volt),
+    "LogT": lambda n: n.LogT(-3.0 * saiunit.mV),
+    "ReluT": lambda n: n.ReluT(-2.0 * saiunit.mV),
+    "ClipT": lambda n: n.ClipT(-0.001 * saiunit.volt, 1.0 * saiunit.mV),
+    "SigmoidT": lambda n: n.SigmoidT(-3.0 * saiunit.mV, 0.004 * saiunit.volt),
+    "ScaledSigmoidT": lambda n: n.ScaledSigmoidT(-3.0 * saiunit.mV, 4.0 * saiunit.mV, 2.0),
+    "TanhT": lambda n: n.TanhT(-3.0 * saiunit.mV, 4.0 * saiunit.mV),
+    "SoftsignT": lambda n: n.SoftsignT(-3.0 * saiunit.mV, 4.0 * saiunit.mV),
+    "AffineT": lambda n: n.AffineT(2.0 * saiunit.mV, 1.0 * saiunit.mV),
+    "ChainT": lambda n: n.ChainT(n.SoftplusT(-4.0), n.AffineT(2.0 * saiunit.mV, 0 * saiunit.mV)),
+}
+
+
+@pytest.mark.parametrize("make", TRANSFORMS.values(), ids=list(TRANSFORMS))
+def test_bounds_of_transformations_keep_units(make: Callable[[Any], Any]) -> None:
+    ours, published = (n.Param(VOLTAGES, t=make(n)) for n in (nn, brainstate.nn))
+    assert ours.value().unit == published.value().unit
+    agree(ours.value(), published.value())
+    agree(jax.jit(lambda p: p.value())(ours), published.value())
+    stored = [saiunit.get_mantissa(p.val.value) for p in (ours, published)]
+    np.testing.assert_allclose(*stored, rtol=1e-4, atol=1e-4)
+    for parameter in (ours, published):
+        parameter.clip(-1.5 * saiunit.mV, 0.001 * saiunit.volt)
+    agree(ours.value(), published.value())
+
+
+def test_a_bound_without_the_unit_of_the_values_is_refused() -> None:
+    with pytest.raises(TypeError, match="need a unit or none"):
+        nn.Param(VOLTAGES, t=nn.SoftplusT(-3.0))
+    assert "mV" in repr(nn.SoftplusT(0.5 * saiunit.mV))
+
+
+PENALTIES: dict[str, Callable[[Any], Any]] = {
+    "L1Reg": lambda n: n.L1Reg(0.5),
+    "L1Reg, plain": lambda n: n.L1Reg(0.5 / saiunit.mV),
+    "L2Reg": lambda n: n.L2Reg(0.5),
+    "GroupLassoReg": lambda n: n.GroupLassoReg(0.5, 2),
+    "TotalVariationReg": lambda n: n.TotalVariationReg(0.5),
+    "ExponentialReg": lambda n: n.ExponentialReg(0.5, 2.0),
+    "UniformReg": lambda n: n.UniformReg(1.0, -1.0 * saiunit.mV, 0.001 * saiunit.volt),
+}
+
+
+@pytest.mark.parametrize("make", PENALTIES.values(), ids=list(PENALTIES))
+def test_penalties_keep_units(make: Callable[[Any], Any]) -> None:
+    ours, published = make(nn), make(brainstate.nn)
+    expected = saiunit.Quantity(published.loss(VOLTAGES))
+    agree(saiunit.Quantity(ours.loss(VOLTAGES)), expected)
+    agree(saiunit.Quantity(jax.jit(ours.loss)(VOLTAGES)), expected)
+    parameter = nn.Param(VOLTAGES, reg=ours)
+    parameter.reset_to_prior()
+    np.testing.assert_array_equal(parameter.value() / saiunit.mV, np.zeros(VOLTAGES.shape))
+
+
+def test_draws_between_bounds_with_a_unit() -> None:
+    prior = nn.UniformReg(1.0, 1.0 * saiunit.mV, 2.0 * saiunit.mV)
+    drawn = prior.sample_init((20,)) / saiunit.mV
+    assert 1.0 <= drawn.min() < drawn.max() <= 2.0
 
 
 def test_gradients_keep_units() -> None:

@@ -35,7 +35,9 @@ def value_text(value: Any) -> str:
     if isinstance(value, type):
         return value.__name__
     if getattr(value, "shape", None) is not None and hasattr(value, "dtype"):
-        return array_text(value)
+        # A physical unit is told by what carries it.
+        unit = getattr(value, "unit", None)
+        return array_text(value) if unit is None else f"{array_text(value)} * {unit}"
     if type(value) is dict:
         return enclose("{", ((repr(k) + ": ", value_text(v)) for k, v in value.items()), "}")
     if type(value) is list:

@@ -16,7 +16,7 @@ from .._abstract import ABSTRACT
 from ..state import ParamState, State
 from ._initializers import param as init_param
 from ._module import Module
-from ._quantity import split, with_unit
+from ._quantity import clip, split, with_unit
 from ._regularization import Regularization
 from ._transform import IdentityT, Transform
 
@@ -148,7 +148,7 @@ class Param(Module):
             max_val: the upper bound; None for none.
         """
         if min_val is not None or max_val is not None:
-            self.set_value(jnp.clip(self.t.forward(self._stored()), min_val, max_val))
+            self.set_value(clip(self.t.forward(self._stored()), min_val, max_val))
 
     # -- the cache -------------------------------------------------------------------------------
 
@@ -199,8 +199,10 @@ class Param(Module):
     def reset_to_prior(self) -> None:
         """Set every entry to the value that the penalty pulls to; nothing happens without one."""
         if self.reg is not None:
-            shape = jnp.shape(self.t.forward(self._stored()))
-            self.set_value(jnp.broadcast_to(self.reg.reset_value(), shape))
+            now, present = split(self.t.forward(self._stored()))
+            plain, unit = split(self.reg.reset_value())
+            reset = jnp.broadcast_to(plain, jnp.shape(now))
+            self.set_value(with_unit(reset, present if unit is None else unit))
 
 
 # One lock for all: it is held only while a cache is filled or cleared.

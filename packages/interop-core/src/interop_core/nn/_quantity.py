@@ -10,8 +10,19 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import jax
+from jax import numpy as jnp
 
-__all__ = ["alike", "bilinear", "is_quantity", "keeping_unit", "split", "with_unit"]
+__all__ = [
+    "alike",
+    "bilinear",
+    "clip",
+    "from_bound",
+    "is_quantity",
+    "keeping_unit",
+    "split",
+    "to_bound",
+    "with_unit",
+]
 
 
 def is_quantity(value: Any) -> bool:
@@ -86,3 +97,40 @@ def alike(*values: Any) -> tuple[Any, ...]:
         for value, (array, unit) in zip(values, map(split, values), strict=True)
     ]
     return (*plain, first)
+
+
+def from_bound(bound: Any, distance: Any) -> Any:
+    """Go a plain distance away from a bound: it counts in the unit of the bound.
+
+    Example:
+        >>> from_bound(1.0, 2.0)
+        3.0
+    """
+    return bound + with_unit(distance, split(bound)[1])
+
+
+def to_bound(bound: Any, value: Any) -> Any:
+    """Give the plain distance of a value from a bound, in the unit of the bound.
+
+    Raises:
+        TypeError: if one of them has a unit and the other has none.
+
+    Example:
+        >>> to_bound(1.0, 3.0)
+        2.0
+    """
+    start, plain, _ = alike(bound, value)
+    return plain - start
+
+
+def clip(x: Any, lower: Any, upper: Any) -> Any:
+    """Bring values between bounds, of which None is none.
+
+    Raises:
+        TypeError: if some have a unit and others have none.
+    """
+    bounds = [bound for bound in (lower, upper) if bound is not None]
+    plain, *limits, unit = alike(x, *bounds)
+    low = None if lower is None else limits[0]
+    high = None if upper is None else limits[-1]
+    return with_unit(jnp.clip(plain, low, high), unit)

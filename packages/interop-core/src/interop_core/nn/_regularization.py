@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from .._abstract import ABSTRACT
 from ..state import ParamState, State
 from ._initializers import to_size
 from ._module import Module
+from ._quantity import split, with_unit
 from ._transform import argument, require
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "as_number",
     "as_value",
     "length",
+    "of_degree",
     "off_zero",
     "positive",
     "require_positive",
@@ -96,7 +98,18 @@ def as_value(value: Any) -> jax.Array:
 
 def as_number(hyper: Any) -> Any:
     """Read one of a penalty's own numbers."""
-    return jnp.asarray(hyper.value if isinstance(hyper, State) else hyper)
+    number = hyper.value if isinstance(hyper, State) else hyper
+    plain, unit = split(number)
+    return with_unit(jnp.asarray(plain), unit)
+
+
+def of_degree(degree: int, function: Callable[[jax.Array], Any], value: Any) -> Any:
+    """Apply a function with ``f(c x) = c**degree f(x)`` for every positive ``c``.
+
+    The unit of a value that has one is raised to that power.
+    """
+    plain, unit = split(value)
+    return with_unit(function(as_value(plain)), None if unit is None else unit**degree)
 
 
 def positive(hyper: Any) -> Any:
@@ -150,7 +163,7 @@ class L1Reg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        return self.weight * jnp.sum(jnp.abs(as_value(value)))
+        return self.weight * of_degree(1, lambda x: jnp.sum(jnp.abs(x)), value)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         r"""Draw from the Laplace distribution of scale :math:`1 / w`."""
@@ -179,7 +192,7 @@ class L2Reg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        return self.weight * jnp.sum(jnp.square(as_value(value)))
+        return self.weight * of_degree(2, lambda x: jnp.sum(jnp.square(x)), value)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         r"""Draw from the normal distribution of standard deviation :math:`1 / \sqrt w`."""
@@ -316,9 +329,12 @@ class GroupLassoReg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        flat = as_value(value).reshape(-1)
-        padded = jnp.pad(flat, (0, -flat.size % self.group_size))
-        return self.weight * jnp.sum(length(padded.reshape(-1, self.group_size), 1))
+
+        def norms(x: jax.Array) -> jax.Array:
+            padded = jnp.pad(x.reshape(-1), (0, -x.size % self.group_size))
+            return jnp.sum(length(padded.reshape(-1, self.group_size), 1))
+
+        return self.weight * of_degree(1, norms, value)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         r"""Draw from the normal distribution of standard deviation :math:`1 / \sqrt w`."""
@@ -357,7 +373,11 @@ class TotalVariationReg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        return self.weight * jnp.sum(jnp.abs(jnp.diff(as_value(value).reshape(-1), self.order)))
+
+        def steps(x: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.abs(jnp.diff(x.reshape(-1), self.order)))
+
+        return self.weight * of_degree(1, steps, value)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         r"""Draw a random walk whose last number has the standard deviation :math:`1 / \sqrt w`."""

@@ -14,11 +14,13 @@ from jax.scipy.special import gammaln
 
 from .. import random
 from ._initializers import to_size
+from ._quantity import alike, with_unit
 from ._regularization import (
     TINY,
     Regularization,
     as_number,
     as_value,
+    of_degree,
     off_zero,
     positive,
     require_positive,
@@ -45,7 +47,7 @@ class UniformReg(Regularization):
 
     Args:
         weight: the factor :math:`w`.
-        lower: the lower bound :math:`l`.
+        lower: the lower bound :math:`l`. With a unit, values have that unit.
         upper: the upper bound :math:`u`.
         fit_hyper: whether the bounds are trained.
 
@@ -69,14 +71,15 @@ class UniformReg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        x = as_value(value)
-        below, above = as_number(self.lower) - x, x - as_number(self.upper)
-        outside = jnp.square(jax.nn.relu(below)) + jnp.square(jax.nn.relu(above))
-        return self.weight * jnp.sum(outside)
+        plain, lower, upper, unit = alike(value, as_number(self.lower), as_number(self.upper))
+        x = as_value(plain)
+        outside = jnp.square(jax.nn.relu(lower - x)) + jnp.square(jax.nn.relu(x - upper))
+        return self.weight * with_unit(jnp.sum(outside), None if unit is None else unit**2)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         """Draw from the interval."""
-        return random.uniform(as_number(self.lower), as_number(self.upper), to_size(shape) or ())
+        lower, upper, unit = alike(as_number(self.lower), as_number(self.upper))
+        return with_unit(random.uniform(lower, upper, to_size(shape) or ()), unit)
 
     def reset_value(self) -> jax.Array:
         """Give the middle of the interval."""
@@ -149,7 +152,8 @@ class ExponentialReg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        return self.weight * jnp.sum(positive(self.rate) * jax.nn.relu(as_value(value)))
+        rate = positive(self.rate)
+        return self.weight * of_degree(1, lambda x: jnp.sum(rate * jax.nn.relu(x)), value)
 
     def sample_init(self, shape: Shape) -> jax.Array:
         """Draw from the exponential distribution."""

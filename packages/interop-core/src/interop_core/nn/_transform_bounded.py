@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
+from ._quantity import alike, clip
 from ._transform import Transform, argument, array, magnitude, require
 
 __all__ = ["ClipT", "ScaledSigmoidT", "SigmoidT", "SoftsignT", "TanhT"]
@@ -44,11 +45,11 @@ class ClipT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Clip the numbers."""
-        return jnp.clip(array(x), self.lower, self.upper)
+        return clip(array(x), self.lower, self.upper)
 
     def inverse(self, y: Any) -> Any:
         """Clip the values, which changes only those that `forward` does not give."""
-        return jnp.clip(array(y), self.lower, self.upper)
+        return clip(array(y), self.lower, self.upper)
 
 
 class _BetweenT(Transform):
@@ -83,7 +84,7 @@ class _BetweenT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Map numbers to values between the bounds."""
-        return self._share(array(x)) * self.width + self.lower
+        return self.lower + self._share(array(x)) * self.width
 
     def _log_width(self, x: jax.Array) -> jax.Array:
         """Give the logarithm of the width; of a width with a unit, that of its number."""
@@ -118,8 +119,8 @@ class SigmoidT(_BetweenT):
 
         At the bounds it is infinite, beyond them NaN.
         """
-        y = array(y)
-        return jnp.log((y - self.lower) / (self.upper - y)) / self._beta
+        lower, y, upper, _ = alike(self.lower, array(y), self.upper)
+        return jnp.log((y - lower) / (upper - y)) / self._beta
 
     def log_slope(self, x: Any) -> jax.Array:
         """Give the logarithms of the slopes."""
@@ -205,8 +206,8 @@ class SoftsignT(_BetweenT):
 
     def inverse(self, y: Any) -> Any:
         """Map values back: infinity at the bounds, NaN beyond them."""
-        y = array(y)
-        below, above = y - self.lower, self.upper - y
+        lower, y, upper, _ = alike(self.lower, array(y), self.upper)
+        below, above = y - lower, upper - y
         nearest = jnp.minimum(below, above)
         nearest = jnp.where(nearest < 0, math.nan, nearest)
         return (below - above) / (2 * nearest)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from jax import numpy as jnp
 
+from ._quantity import from_bound, keeping_unit, to_bound
 from ._transform import Transform, argument, array
 
 __all__ = [
@@ -33,7 +34,7 @@ class SoftplusT(Transform):
     r"""Maps all numbers to those above a bound: :math:`y = l + \log(1 + e^x)`.
 
     Args:
-        lower: the bound :math:`l`.
+        lower: the bound :math:`l`. With a unit, values have that unit.
 
     Example:
         >>> t = SoftplusT(0.5)
@@ -46,7 +47,7 @@ class SoftplusT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Map numbers to values above the bound."""
-        return jax.nn.softplus(x) + self.lower
+        return from_bound(self.lower, jax.nn.softplus(x))
 
     def inverse(self, y: Any) -> Any:
         r"""Compute :math:`d + \log(1 - e^{-d})` of the distance to the bound.
@@ -54,7 +55,7 @@ class SoftplusT(Transform):
         This form of :math:`\log(e^d - 1)` does not overflow. At the bound it is minus infinity,
         below it NaN.
         """
-        return inverse_softplus(array(y) - self.lower)
+        return inverse_softplus(to_bound(self.lower, array(y)))
 
     def log_slope(self, x: Any) -> jax.Array:
         """Give the logarithms of the slopes, which are sigmoids of ``x``."""
@@ -65,7 +66,7 @@ class NegSoftplusT(Transform):
     r"""Maps all numbers to those below a bound: :math:`y = u - \log(1 + e^{-x})`.
 
     Args:
-        upper: the bound :math:`u`.
+        upper: the bound :math:`u`. With a unit, values have that unit.
 
     Example:
         >>> round(float(NegSoftplusT(-2.0)(0.0)), 3)
@@ -77,11 +78,11 @@ class NegSoftplusT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Map numbers to values below the bound."""
-        return self.upper - jax.nn.softplus(-array(x))
+        return from_bound(self.upper, -jax.nn.softplus(-array(x)))
 
     def inverse(self, y: Any) -> Any:
         """Map values back; at the bound infinity, above it NaN."""
-        return -inverse_softplus(self.upper - array(y))
+        return -inverse_softplus(-to_bound(self.upper, array(y)))
 
     def log_slope(self, x: Any) -> jax.Array:
         """Give the logarithms of the slopes, which are sigmoids of ``-x``."""
@@ -113,7 +114,7 @@ class ExpT(Transform):
     r"""Maps all numbers to those above a bound: :math:`y = l + e^x`.
 
     Args:
-        lower: the bound :math:`l`.
+        lower: the bound :math:`l`. With a unit, values have that unit.
         max_exponent: where ``x`` is larger, the value is that of this exponent, so that it does not
             overflow: values beyond :math:`l + e^{20}`, about 5e8, cannot be represented unless
             more is allowed here. ``math.inf`` sets no limit.
@@ -129,11 +130,11 @@ class ExpT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Map numbers to values above the bound."""
-        return jnp.exp(jnp.minimum(array(x), self.max_exponent)) + self.lower
+        return from_bound(self.lower, jnp.exp(jnp.minimum(array(x), self.max_exponent)))
 
     def inverse(self, y: Any) -> Any:
         """Take the logarithm of the distance to the bound: minus infinity there, NaN below."""
-        return jnp.log(array(y) - self.lower)
+        return jnp.log(to_bound(self.lower, array(y)))
 
     def log_slope(self, x: Any) -> jax.Array:
         """Return ``x``, which holds up to ``max_exponent``."""
@@ -189,7 +190,7 @@ class ReluT(Transform):
     it.
 
     Args:
-        lower_bound: the bound :math:`l`.
+        lower_bound: the bound :math:`l`. With a unit, numbers and values have that unit.
 
     Example:
         >>> ReluT(0.5)(jnp.array([-1.0, 2.0])).tolist()
@@ -201,8 +202,8 @@ class ReluT(Transform):
 
     def forward(self, x: Any) -> Any:
         """Map numbers to values from the bound upwards."""
-        return jax.nn.relu(array(x)) + self.lower_bound
+        return keeping_unit(jax.nn.relu, array(x)) + self.lower_bound
 
     def inverse(self, y: Any) -> Any:
         """Give the distance to the bound, 0 for values below it."""
-        return jax.nn.relu(array(y) - self.lower_bound)
+        return keeping_unit(jax.nn.relu, array(y) - self.lower_bound)
