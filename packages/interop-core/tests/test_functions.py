@@ -52,6 +52,13 @@ def test_a_partial_that_hides_the_inputs_place_is_refused() -> None:
     assert "keyword" in caught.value.advice
 
 
+@pytest.mark.parametrize("value", [nn.Dropout, partial(nn.Dropout, prob=0.5)])
+def test_what_makes_layers_is_none(value: Any) -> None:
+    with pytest.raises(Refusal, match="makes Dropout layers") as caught:
+        keywords_of(value)
+    assert caught.value.advice == "make one: Dropout(...)"
+
+
 def test_a_partial_of_what_is_no_option_is_refused() -> None:
     with pytest.raises(Refusal, match="x, which is no option"):
         keywords_of(partial(jax.nn.relu, x=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -175,6 +176,7 @@ LINEAR = eqx.nn.Linear(3, 3, key=KEY)
         (Residual(LINEAR), UnsupportedStructureError, "forward of its own"),
         (eqx.nn.Sequential([Residual(LINEAR)]), UnsupportedStructureError, r"layers\[0\]"),
         (eqx.nn.BatchNorm(3, "batch", mode="ema"), ConversionError, "which was not passed"),
+        (eqx.nn.Lambda(partial(eqx.nn.Dropout, p=0.5)), NotAModelError, "makes Dropout layers"),
         (eqx.nn.Lambda(lambda x: x), UnmappedLayerError, "lambda"),
         (eqx.nn.Lambda(LINEAR), UnsupportedLayerError, "calls a module"),
         (eqx.nn.Pool(0.0, jnp.add, 1, 2), UnsupportedConfigurationError, "operation="),

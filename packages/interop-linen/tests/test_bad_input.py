@@ -122,7 +122,7 @@ def test_elements_that_are_no_layers() -> None:
         (("layers", 1), NotAModelError),
         (("layers", 2), NotAModelError),
         (("layers", 3), NotAModelError),
-        (("layers", 4), UnsupportedLayerError),
+        (("layers", 4), NotAModelError),
     ]
 
 

@@ -123,6 +123,11 @@ def test_no_model_of_the_core(model: Any, reason: str) -> None:
         (3, NotAModelError, "got a builtins.int"),
         (nnx.max_pool, UnsupportedLayerError, r"does not say its window_shape; use functools"),
         (partial(nnx.gelu, True), UnsupportedLayerError, "positional arguments"),
+        (
+            partial(nnx.Dropout, rate=0.5),
+            NotAModelError,
+            r"makes Dropout layers.*Dropout\(\.\.\.\)",
+        ),
         (partial(nnx.max_pool, window_shape=(2,) * 4), UnsupportedConfigurationError, "no row"),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__)[:20],

@@ -283,6 +283,13 @@ class TestStructure:
         assert again.layers[1] is jax.nn.leaky_relu
         np.testing.assert_allclose(again(x), stack(x), **CLOSE)
 
+    @pytest.mark.parametrize("alphas", [(0.7, np.float64(0.7)), (np.float64(0.7), 0.7)])
+    def test_numbers_that_are_equal_may_promote_otherwise(self, alphas: Any) -> None:
+        x = jnp.array([-1.0, 2.0], jnp.bfloat16)
+        for alpha in alphas:
+            stack = nnx.Sequential(partial(nnx.elu, alpha=alpha))
+            assert from_nnx(stack)(x).dtype == stack(x).dtype
+
     def test_plain_functions_in_a_core_stack(self) -> None:
         converted = to_nnx(nn.Sequential(nn.Linear(4, 4), jax.nn.relu))
         assert converted.layers[1] is jax.nn.relu

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from .errors import Refusal
+from .errors import NotAModelError, Refusal
 from .mapping import Config
 from .options import parameters, same
 
@@ -30,14 +30,19 @@ def keywords_of(value: Callable[..., Any]) -> dict[str, Any]:
     """Every option of a function layer: its defaults and what a partial sets.
 
     Raises:
-        Refusal: for a partial with positional arguments, which hide the input's place.
+        Refusal: for a partial with positional arguments, which hide the input's place, and for one
+            of a class, which makes layers.
 
     Example:
         >>> import jax
         >>> keywords_of(partial(jax.nn.leaky_relu, negative_slope=0.2))
         {'negative_slope': 0.2}
     """
-    defaults = parameters(function_of(value))
+    function = function_of(value)
+    if isinstance(function, type):
+        made = function.__name__
+        raise Refusal(f"makes {made} layers and is none", f"make one: {made}(...)", NotAModelError)
+    defaults = parameters(function)
     if not isinstance(value, partial):
         return dict(defaults)
     if value.args:

@@ -92,6 +92,7 @@ def find_recipe(
         source.key(place),
         example,
         config_key,
+        tuple(map(type, config_key)),  # 1, 1.0 and True are equal, and do not compute the same
         array_key(leaves),
     )
     try:

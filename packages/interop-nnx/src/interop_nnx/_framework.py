@@ -129,8 +129,8 @@ class Nnx(Calling):
         if isinstance(node, nnx.Module):
             held = vars(node)
             return {name: held[name] for name in _options(type(node)) if name in held}
-        if isinstance(self.key(node), type):  # no function, but some object that is called
-            return {}
+        if isinstance(self.key(node), type) and not isinstance(function_of(node), type):
+            return {}  # no function, but some object that is called
         options = keywords_of(node)
         missing = [name for name, value in options.items() if value is REQUIRED]
         if missing:
