@@ -220,6 +220,18 @@ def test_inputs_are_such_as_the_layer_takes(framework: str, make: Callable[[], n
     there(make(), verify=True)
 
 
+@pytest.mark.parametrize("there", [to_nnx, to_linen])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nn.ConvLSTMCell((3, 2, 1), 2, 1), lambda: nn.DropoutFixed((3, 2))],
+    ids=["images", "mask"],
+)
+def test_a_state_of_several_axes_says_the_batch(there: Any, make: Callable[[], nn.Module]) -> None:
+    model = nn.Sequential(make())
+    nn.init_all_states(model, 2)
+    there(model, verify=True)
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_passes(dtype: Any) -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 2))

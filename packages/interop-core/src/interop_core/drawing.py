@@ -13,6 +13,7 @@ import numpy as np
 
 from . import nn
 from .errors import MissingShapeError, Problem
+from .graph import leaves as core_leaves
 from .mapping import LayerMap
 from .plan import Node, Plan
 from .walking import places
@@ -76,10 +77,13 @@ def batch_axes(plan: Plan) -> tuple[int, ...]:
     outward = plan.target is plan.bridge
     for node in places(plan.root):
         entry = node.recipe.entry if node.recipe is not None else None
-        for leaf in entry.leaves if isinstance(entry, LayerMap) else ():
-            for name in leaf.core if outward else leaf.foreign:
-                if leaf.optional and name in node.leaves:
-                    return tuple(np.shape(node.leaves[name])[:-1])
+        states = entry.leaves if isinstance(entry, LayerMap) else ()
+        for leaf in (state for state in states if state.optional):
+            for name, ours in zip(leaf.core if outward else leaf.foreign, leaf.core, strict=True):
+                if name in node.leaves and node.recipe:
+                    shape = tuple(np.shape(node.leaves[name]))
+                    alone = core_leaves(node.recipe.core)[ours].shape
+                    return shape[: len(shape) - len(alone)]
         asked = getattr(node.recipe and node.recipe.core, "batch_sizes", None)
         sizes = asked(node.recipe.example) if asked and node.recipe else None
         if sizes is not None:
