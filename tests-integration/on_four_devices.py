@@ -16,6 +16,7 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from interop_core import AxisNames, ConversionError, LostNamesWarning, explain, nn
+from interop_core.batched import batched_axes
 from interop_core.layout import Blocks, Join, Shift, Split, axes, carry, chain
 from interop_core.reshape import Reshape
 from interop_equinox import from_equinox, to_equinox
@@ -57,6 +58,11 @@ def padded(array: Any) -> tuple[Any, ...]:
         (Reshape((4, 6), (24,)), [((4, 6), "x")], [("x",)]),
         (Reshape((24,), (3, 8)), [((24,), "x")], [(None, None)]),
         (Reshape((2, 2, 6), (4, 6)), [((2, 2, 6), None, None, "y")], [(None, "y")]),
+        (
+            batched_axes("h c -> c h"),
+            [((2, 3, 4), "x"), ((3, 4), None, "y")],
+            [("x", None, None), ("y", None)],
+        ),
         (chain(Blocks("ab", "ba", 0), axes("i o -> o i")), [((4, 6), "x", "y")], [("y", "x")]),
     ],
     ids=str,

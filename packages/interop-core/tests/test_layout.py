@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 
+from interop_core.batched import batched_axes
 from interop_core.beside import Beside
 from interop_core.errors import Refusal
 from interop_core.layout import (
@@ -44,6 +45,7 @@ EXAMPLES: tuple[tuple[Layout, Shapes], ...] = (
     (axes("1 1 c -> c"), ((1, 1, 3),)),
     (axes("c -> c 1 1"), ((3,),)),
     (axes("1 c -> c 1"), ((1, 3),)),
+    (batched_axes("h w c -> c h w"), ((2, 3, 4), (5, 2, 3, 4), (1, 2, 1, 1, 3))),
     (Blocks("igfo", "ifgo"), ((3, 8), (4,))),
     (Blocks("ab", "ba", axis=0), ((4, 3),)),
     (Split((2, 3), axis=0), ((5, 4),)),

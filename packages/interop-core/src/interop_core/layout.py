@@ -48,7 +48,7 @@ class Layout(Protocol):
         ...
 
     def spec(self, specs: Specs, /) -> Specs:
-        """A ``PartitionSpec`` per array, carried through the layout."""
+        """A ``PartitionSpec`` per array, an entry for each axis, carried through the layout."""
         ...
 
 

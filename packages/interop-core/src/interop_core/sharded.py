@@ -17,7 +17,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from .errors import Refusal
 
 _partition_spec: Any = PartitionSpec  # its constructor is untyped in some releases of jax
-_WHOLE: Any = _partition_spec()
 
 
 def mesh_axes(entry: Any) -> tuple[str, ...]:
@@ -33,6 +32,13 @@ def sharding_of(array: Any) -> NamedSharding | None:
         return None
     found = getattr(array, "sharding", None)
     return found if isinstance(found, NamedSharding) else None
+
+
+def _spec_of(array: Any) -> Any:
+    """How an array lies on a mesh, with an entry for each axis; those of one that does not."""
+    lies = sharding_of(array)
+    entries = () if lies is None else tuple(lies.spec)
+    return _partition_spec(*entries, *[None] * (len(array.shape) - len(entries)))
 
 
 def shardings_after(
@@ -57,7 +63,7 @@ def shardings_after(
         raise Refusal(
             "arrays that belong together lie on different meshes", "jax.device_put them on one"
         )
-    specs = layout.spec(tuple(_WHOLE if one is None else one.spec for one in found))
+    specs = layout.spec(tuple(map(_spec_of, arrays)))
     kind = first.memory_kind
     return tuple(
         NamedSharding(mesh, _even(spec, shape, mesh), memory_kind=kind)
@@ -162,7 +168,7 @@ def costs(layout: Any, names: Sequence[str], arrays: Sequence[Any]) -> Iterator[
     if not meshes or any(mesh != meshes[0] for mesh in meshes):
         return
     sizes = meshes[0].shape
-    specs = tuple(_WHOLE if one is None else one.spec for one in found)
+    specs = tuple(map(_spec_of, arrays))
     shapes = tuple(tuple(array.shape) for array in arrays)
     cut = sorted({name for name in _cut(layout, specs, shapes) if sizes[name] > 1})
     if not cut:

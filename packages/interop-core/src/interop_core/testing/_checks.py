@@ -317,8 +317,8 @@ def specs_round_trip(pair: Pair) -> None:
 
 def _follow_the_numbers(layout: Layout, shapes: list[Shape], place: int, axis: int) -> None:
     """Numbers that differ along one axis alone do so where the layout says that the axis went."""
-    specs = [_spec() for _ in shapes]
-    specs[place] = _spec(*[None] * axis, "axis")
+    specs = [_spec(*[None] * len(shape)) for shape in shapes]
+    specs[place] = _spec(*("axis" if i == axis else None for i in range(len(shapes[place]))))
     plain = tuple(np.zeros(shape, np.float32) for shape in shapes)
     ramp = 2.0 ** np.arange(shapes[place][axis], dtype=np.float32)
     steps = np.moveaxis(plain[place] + 1, axis, -1) * ramp
