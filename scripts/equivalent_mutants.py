@@ -68,6 +68,18 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     ),
     Equivalent(
         ("equinox",),
+        r"(Weight|Spectral)Norm-\w+",
+        r"channels='first'",
+        "the channels lie where the layer inside has them",
+    ),
+    Equivalent(
+        ("equinox",),
+        r"ZeroPad\dd-pad",
+        r"takes any foreign\.mode",
+        "which row it is the mode says, and the one that is chosen here is the function's default",
+    ),
+    Equivalent(
+        ("equinox",),
         "FeatureAlphaDropout-FeatureAlphaDropout",
         r"channels='first'",
         "in evaluation it passes everything on; what it drops in training, where both sides draw "

@@ -36,6 +36,18 @@ def test_weight_norm_begins_as_the_layer_was(axes: Any) -> None:
     np.testing.assert_allclose(layer(X), layer.layer(X), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("around", [nn.WeightNorm, nn.SpectralNorm])
+def test_a_weight_that_is_no_part_of_another_state_is_found(around: Any) -> None:
+    layer = around(nn.Embedding(7, 3), weight_name="weight")
+    before = layer.layer.weight.value
+    with environ.context(fit=False):
+        y = layer(jnp.arange(7))
+    assert layer.layer.weight.value is before
+    ratio = y / before  # the lengths stay in the one, and all of it is divided in the other
+    np.testing.assert_allclose(ratio, jnp.full_like(y, ratio[0, 0]), rtol=1e-5)
+    assert (around is nn.WeightNorm) == np.allclose(ratio, 1, rtol=1e-5)
+
+
 def test_lengths_are_those_of_the_scale() -> None:
     layer = nn.WeightNorm(nn.Linear(3, 4), scale_init=lambda shape: jnp.arange(1.0, 5.0))
     used = layer(jnp.eye(3)) - layer(jnp.zeros((1, 3)))

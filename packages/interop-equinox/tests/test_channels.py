@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from interop_core import MissingShapeError, UnsupportedStructureError, explain, nn
+from interop_core import InteropError, MissingShapeError, UnsupportedStructureError, explain, nn
 from interop_equinox import Pointwise, from_equinox, to_equinox
 
 # Two convolutions and a few norms in float32, summed in another order.
@@ -120,6 +121,22 @@ def test_channels_last_at_both_ends_on_request() -> None:
     np.testing.assert_allclose(jax.vmap(converted)(images()), model(images()), **CLOSE)
     single = to_equinox(conv(), channels="last")
     assert jax.vmap(single)(images()).shape == (2, *IMAGE)
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 1), (4, 1, 1)])
+def test_an_array_beside_the_entries_lines_up_with_them(shape: tuple[int, ...]) -> None:
+    alpha = jnp.linspace(0.2, 3.0, math.prod(shape)).reshape(shape)
+    native = eqx.nn.Conv2d(4, 4, 3, padding="SAME", key=jax.random.key(0))
+    stack = eqx.nn.Sequential([native, eqx.nn.Lambda(partial(jax.nn.elu, alpha=alpha)), native])
+    model = from_equinox(stack, sample_input=IMAGE)
+    y = jax.vmap(stack)(first(images()))
+    np.testing.assert_allclose(first(model(images())), y, **CLOSE)
+    np.testing.assert_allclose(jax.vmap(to_equinox(model))(first(images())), y, **CLOSE)
+
+
+def test_an_array_of_more_axes_than_the_entries_is_refused() -> None:
+    with pytest.raises(InteropError, match=r"alpha is an array of shape \(1, 6, 5, 4\)"):
+        to_equinox(nn.Sequential(conv(), nn.ELU(jnp.ones((1, *IMAGE)))))
 
 
 def test_an_unknown_convention_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from interop_core import nn
 from interop_core.companion_activation_rows import unflatten_companion
@@ -20,6 +21,7 @@ from interop_core.function_rows import (
     move_axis_row,
 )
 from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
+from interop_core.options import parameters
 
 from . import companions
 
@@ -105,7 +107,14 @@ RAVEL = LayerMap(
         Only("foreign", "out_sharding", None),
     ),
     foreign_cases=(case(input=(3, 4, 2)),),
-    refusals=(Refused("foreign", case(order="F", input=(3, 4, 2)), "order='F'"),),
+    refusals=(
+        Refused("foreign", case(order="F", input=(3, 4, 2)), "order='F'"),
+        *(
+            Refused("foreign", case(**{word: P("x")}, input=(3, 4, 2)), f"{word}=")
+            for word in ("out_sharding",)
+            if word in parameters(jnp.ravel)  # a new word
+        ),
+    ),
     exports=False,
 )
 

@@ -24,21 +24,32 @@ def _has(rank: int) -> Callable[[Config], bool]:
 
 
 def _general(
-    row: LayerMap, foreign: type, *pinned: Only, refusals: tuple[Refused, ...] = ()
+    row: LayerMap,
+    foreign: type,
+    *pinned: Only,
+    options: Config | None = None,
+    refusals: tuple[Refused, ...] = (),
 ) -> LayerMap:
-    """The row of a general class, out of that for one number of axes."""
+    """The row of a general class, out of that for one number of axes.
+
+    What does not depend on this number, the ``options`` of a second case, is tried on two.
+    """
     core: Any = row.core
     rank: int = core.spatial
     given = {option.name: option.value for option in pinned}
     entry = row.foreign_cases[0]
-    more: Case = replace(entry, options={**entry.options, "num_spatial_dims": rank, **given})
+
+    def of(options: Config) -> Case:
+        every = {**entry.options, "num_spatial_dims": rank, **given, **options}
+        return replace(entry, options=every)
+
     return replace(
         row,
         foreign=foreign,
         options=(*row.options, Only("foreign", "num_spatial_dims", rank), *pinned),
         cases=(),
-        foreign_cases=(more,),
-        refusals=refusals,
+        foreign_cases=(of({}), *((of(options),) if options and rank == 2 else ())),
+        refusals=refusals if rank == 2 else (),
         select=_has(rank),
         exports=False,
     )
@@ -53,12 +64,15 @@ _SUM = Refused(
     "operation=.* has no counterpart",
 )
 
+_TRANSPOSED = {"stride": 2, "dilation": 2, "groups": 2, "use_bias": False}
+_CONVOLUTION = {**_TRANSPOSED, "padding": 1, "padding_mode": "CIRCULAR"}
+
 ROWS: tuple[LayerMap, ...] = (
-    *(_general(row, eqx.nn.Conv) for row in _conv.STOCK),
-    *(_general(row, eqx.nn.ConvTranspose) for row in _conv_transpose.ROWS),
+    *(_general(row, eqx.nn.Conv, options=_CONVOLUTION) for row in _conv.STOCK),
+    *(_general(row, eqx.nn.ConvTranspose, options=_TRANSPOSED) for row in _conv_transpose.ROWS),
     *(
-        _general(row, eqx.nn.Pool, *_LARGEST, refusals=(_SUM,) if rank == 2 else ())
-        for rank, row in enumerate(_pooling.MAXIMA, 1)
+        _general(row, eqx.nn.Pool, *_LARGEST, options={"padding": 1}, refusals=(_SUM,))
+        for row in _pooling.MAXIMA
     ),
 )
 

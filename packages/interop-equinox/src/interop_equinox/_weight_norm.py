@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from interop_core import nn
 from interop_core.companion_rows import companion
@@ -80,6 +81,7 @@ def _own_formula(config: Config) -> bool:
 
 
 LINEAR = made(nn.Linear, in_size=3, out_size=4)
+EMBEDDING = made(nn.Embedding, num_embeddings=7, embedding_size=4)
 CONV = made(
     nn.Conv2d, in_size=(5, 4, 3), out_channels=2, kernel_size=(3, 2), b_init=nn.init.ZeroInit()
 )
@@ -137,7 +139,8 @@ COMPANION = companion(
     cases=(
         case(layer=LINEAR, input=(3,)),
         case(layer=CONV, feature_axes=(0, -1), epsilon=0.5, input=(5, 4, 3)),
-        case(layer=LINEAR, feature_axes=None, use_scale=False, input=(3,)),
+        case(layer=LINEAR, feature_axes=None, use_scale=False, dtype=jnp.bfloat16, input=(3,)),
+        case(layer=EMBEDDING, weight_name="weight", input=(), below=7),
     ),
     example_rank=_rank,
     note="With an epsilon, with several axes, or without a scale.",
@@ -202,9 +205,10 @@ def _flat_v(config: Config) -> Layout:
 
 def _both_vectors(config: Config) -> bool:
     """Whether Equinox's own layer says it."""
+    if not config["keep_v"] or config["dtype"] is not None:
+        return False
     order = order_of(_of_core, config)
-    first = order is None or config["axis"] % len(order) == order[0] == len(order) - 1
-    return bool(config["keep_v"] and config["dtype"] is None and first)
+    return order is None or config["axis"] % len(order) == order[0] == len(order) - 1
 
 
 SPECTRAL_NORM = LayerMap(
@@ -281,7 +285,8 @@ SPECTRAL_COMPANION = companion(
     cases=(
         case(layer=LINEAR, n_steps=2, input=(3,)),
         case(layer=CONV, epsilon=0.5, input=(5, 4, 3)),
-        case(layer=CONV, axis=0, keep_v=True, input=(5, 4, 3)),
+        case(layer=CONV, axis=0, keep_v=True, dtype=jnp.bfloat16, input=(5, 4, 3)),
+        case(layer=EMBEDDING, weight_name="weight", input=(), below=7),
     ),
     refusals=(Refused("core", case(layer=LINEAR, input=(5, 3)), "a state of its own"),),
     note="With one vector kept, along another axis, or with a dtype to compute in.",

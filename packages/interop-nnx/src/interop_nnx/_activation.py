@@ -27,6 +27,7 @@ PRELU = LayerMap(
     cases=(case(input=(3, 4)), case(num_parameters=4, input=(3, 4))),
     refusals=(
         Refused("foreign", case(dtype=jnp.bfloat16, input=(4,)), "dtype="),
+        Refused("foreign", case(promote_dtype=lambda *arrays, **_: arrays, input=(4,)), "promote_"),
         Refused(
             "foreign",
             case(negative_slope_init=jnp.ones((2, 1)), input=(2, 4)),

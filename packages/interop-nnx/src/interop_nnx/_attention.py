@@ -192,7 +192,10 @@ OWN_ROTARY = companion(
     nn.RoPE,
     companions.RoPE,
     DECLARED_SIZE,
-    cases=(case(theta=50.0, dtype=jnp.bfloat16, input=(3, 4)),),
+    cases=(
+        case(theta=50.0, input=(3, 4)),
+        case(keep_dtype=False, dtype=jnp.bfloat16, input=(3, 4)),
+    ),
 )
 
 

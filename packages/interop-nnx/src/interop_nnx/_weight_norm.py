@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
 
 from interop_core import nn
@@ -71,6 +72,7 @@ def _keeps_v(config: Config) -> bool:
 
 
 _LINEAR = made(nn.Linear, in_size=3, out_size=4)
+_EMBEDDING = made(nn.Embedding, num_embeddings=7, embedding_size=4)
 _CONV = made(nn.Conv2d, in_size=(5, 4, 3), out_channels=2, kernel_size=(3, 2))
 
 WEIGHT_NORM = companion(
@@ -83,7 +85,7 @@ WEIGHT_NORM = companion(
     cases=(
         case(layer=_LINEAR, feature_axes=None, input=(3,)),
         case(layer=_CONV, feature_axes=(0, -1), epsilon=0.5, input=(5, 4, 3)),
-        case(layer=_LINEAR, use_scale=False, input=(3,)),
+        case(layer=_LINEAR, use_scale=False, dtype=jnp.bfloat16, input=(3,)),
     ),
     refusals=(
         Refused(
@@ -115,7 +117,8 @@ SPECTRAL_NORM = companion(
     cases=(
         case(layer=_LINEAR, n_steps=2, input=(3,)),
         case(layer=_CONV, epsilon=0.5, keep_v=True, input=(5, 4, 3)),
-        case(layer=_LINEAR, axis=0, keep_v=True, input=(3,)),
+        case(layer=_LINEAR, axis=0, keep_v=True, dtype=jnp.bfloat16, input=(3,)),
+        case(layer=_EMBEDDING, weight_name="weight", input=(), below=7),
     ),
 )
 

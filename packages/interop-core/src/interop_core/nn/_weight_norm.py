@@ -41,10 +41,10 @@ def with_array(held: Any, name: str, array: Any) -> Any:
         >>> with_array({"a": [1, 2], "b": 3}, "a.1", 5)
         {'a': [1, 5], 'b': 3}
     """
-    if not name:
-        return array
     if isinstance(held, State):
         return held.replace(with_array(held.value, name, array))
+    if not name:
+        return array
     key, _, rest = name.partition(".")
     if isinstance(held, dict):
         # A key may be an integer, and its name is always text.
