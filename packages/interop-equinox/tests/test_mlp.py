@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -54,10 +55,11 @@ def test_numbers_go_in_and_come_out() -> None:
     [
         ({"scan": True}, "scan=True"),
         ({"activation": jax.nn.softmax}, "works along an axis"),
+        ({"final_activation": partial(jax.nn.elu, alpha=jnp.ones(2))}, "works along an axis"),
         ({"activation": eqx.nn.PReLU()}, "weights of its own for every unit"),
         ({"activation": lambda x: x}, "no row names"),
     ],
-    ids=["scan", "softmax", "weights", "unknown"],
+    ids=["scan", "softmax", "array", "weights", "unknown"],
 )
 def test_what_has_no_counterpart_is_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(InteropError, match=match):

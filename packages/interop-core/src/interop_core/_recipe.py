@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import numpy as np
+
 from .bridge import Build
+from .errors import Refusal
 from .layout import Layout
 from .mapping import Channels, Config, LayerMap, LayerMapping
 
@@ -75,6 +79,28 @@ class Recipe:
             return self.entry.after(self.core, size)
         function = getattr(self.core, "output_size", None)
         return _size(function(size)) if function is not None else self.declared_out
+
+
+def lined_up(channels: Channels, options: Config, example: Size | None) -> Channels:
+    """Where a layer wants its channels whose numbers may be arrays.
+
+    What works on entries does not mind where they stand, unless an array stands beside them: then
+    their axes have to be where the core has them.
+
+    Raises:
+        Refusal: where such an array has more axes than one example.
+    """
+    if channels != "any":
+        return channels
+    arrays = {n: v for n, v in options.items() if isinstance(v, jax.Array | np.ndarray) and v.ndim}
+    for name, array in arrays.items():
+        if array.ndim > (1 if example is None else len(example)):
+            reason = f"{name} is an array of shape {array.shape}, along more axes than one example"
+            raise Refusal(f"{reason} has{'' if example else ' for all that is known'}", _NUMBER)
+    return "same" if arrays else "any"
+
+
+_NUMBER = "use one number, or an array with the axes of an example, and pass sample_input"
 
 
 def array_key(leaves: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from ._in_use import put_in_use
-from ._recipe import Move, Recipe, Size, array_key
+from ._recipe import Move, Recipe, Size, array_key, lined_up
 from .axis_names import with_names
 from .bridge import Bridge, Framework
 from .composite import Parts
@@ -226,6 +226,9 @@ class _Maker:
             options |= parts.counterparts()
             through = parts.through()
         rank = None if through is None else through.example_rank
+        channels = row.channels_at(core_options)
+        if self.bridge.channels_first:
+            channels = lined_up(channels, core_options, self.example)
         names = tuple(name for move in moves for name in move.target)
         cls = row.foreign if self.outward else row.core
         build = self.target.builder(cls, options, names)
@@ -237,7 +240,7 @@ class _Maker:
             build,
             core,
             core_options,
-            row.channels_at(core_options) if through is None else through.channels,
+            channels if through is None else through.channels,
             row.example_rank(core_options) if row.example_rank else rank,
             row,
             options,

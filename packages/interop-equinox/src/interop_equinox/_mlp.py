@@ -11,6 +11,8 @@ from interop_core.functions import function_of, name_of
 from interop_core.mapping import LayerMap
 from interop_core.options import parameters
 
+from ._state import ARRAYS
+
 
 def mlp_layers(mlp: eqx.nn.MLP, rows: tuple[LayerMap, ...]) -> list[Any]:
     """The layers of a perceptron in the order in which it calls them.
@@ -20,8 +22,8 @@ def mlp_layers(mlp: eqx.nn.MLP, rows: tuple[LayerMap, ...]) -> list[Any]:
         rows: the bridge's rows, which say what functions work entry by entry.
 
     Raises:
-        Refusal: where its hidden layers are one array, its activation has weights, or works along
-            an axis: a perceptron calls it on single numbers.
+        Refusal: where its hidden layers are one array, its activation has weights, works along
+            an axis, or has an array for a number: a perceptron calls it on single numbers.
 
     Example:
         >>> import jax
@@ -59,7 +61,8 @@ def _check(name: str, function: Any, rows: tuple[LayerMap, ...]) -> None:
         )
     called = function.fn if isinstance(function, eqx.nn.Lambda) else function
     row = next((row for row in rows if row.foreign is function_of(called)), None)
-    if row is not None and row.channels != "any":
+    along = any(isinstance(v, ARRAYS) and v.ndim for v in getattr(called, "keywords", {}).values())
+    if along or (row is not None and row.channels != "any"):
         raise Refusal(
             f"{name}={name_of(called)} works along an axis, and is called on single numbers",
             "use a function that works entry by entry",
