@@ -28,6 +28,7 @@ from interop_equinox import companions, from_equinox, to_equinox
 # Gates in float32, summed in another order, over a few steps.
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-6}
 STEPS = jax.random.normal(jax.random.key(0), (3, 2, 3))
+IMAGES = jax.random.normal(jax.random.key(0), (3, 2, 3, 2, 2))
 KEY = jax.random.key(1)
 
 
@@ -44,10 +45,10 @@ def over_a_batch(model: Any, state: Any) -> Callable[..., Any]:
     return step
 
 
-def agrees_step_by_step(core: Any, model: Any, state: Any) -> Any:
+def agrees_step_by_step(core: Any, model: Any, state: Any, steps: Any = STEPS) -> Any:
     """Step both through the inputs from where they stand, and give the last state."""
     step = over_a_batch(model, state)
-    for x in STEPS:
+    for x in steps:
         y, state = step(x, state)
         np.testing.assert_allclose(y, core(x), **CLOSE)
     return state
@@ -262,12 +263,65 @@ def test_a_batch_is_mapped() -> None:
         to_equinox(nn.Sequential(nn.MGUCell(2, 2, activation=jnp.sort)), stateful=True)
 
 
-def test_a_cell_over_images_stands_alone() -> None:
-    cell = nn.ConvLSTMCell((2, 3), 1, 1)
-    with pytest.raises(UnsupportedStructureError, match=r"no companion keeps images there"):
-        to_equinox(nn.Sequential(cell))
-    with pytest.raises(UnsupportedStructureError, match="takes images"):
-        to_equinox(nn.RNN(cell))
-    over_time = companions.RNN(companions.ConvLSTMCell((3, 2), 1, 1, key=KEY))
-    with pytest.raises(UnsupportedStructureError, match="takes images"):
-        from_equinox(over_time, sample_input=(5, 2, 3))
+@pytest.mark.parametrize("batch", [None, 2])
+def test_images_are_carried_with_the_channels_first(batch: int | None) -> None:
+    core = nn.Sequential(nn.ConvLSTMCell((3, 2, 2), 4, 2), nn.Conv2d((3, 2, 4), 1, 2))
+    nn.init_all_states(core, batch)
+    core(IMAGES[0] if batch else IMAGES[0, 0])
+    model, state = to_equinox(core, stateful=True, verify=True)
+    back = from_equinox(model, state, sample_input=(3, 2, 2), verify=bool(batch))
+    for name in ("h", "c"):
+        held = getattr(core.layers[0], name).value
+        there = state.get(getattr(model.layers[0], name))
+        np.testing.assert_array_equal(jnp.moveaxis(there, -3, -1), held)
+        np.testing.assert_array_equal(getattr(back.layers[0], name).value, held)
+    model, state = to_equinox(core, stateful=True, channels="last")
+    if not batch:
+        nn.init_all_states(core, 2)
+        state = companions.reset_carries(model, state, (2,))
+        assert state.get(model.layers[1].c).shape == (2, 4, 3, 2)
+    agrees_step_by_step(core, model, state, IMAGES)
+
+
+def test_a_cell_over_images_keeps_the_type_of_what_it_carries() -> None:
+    half = jax.tree.map(
+        lambda array: array.astype(jnp.bfloat16),
+        nn.Sequential(nn.ConvLSTMCell((3, 1), 2, 1, dtype=jnp.float32)),
+    )
+    model, state = to_equinox(half, stateful=True, channels="last")
+    nn.init_all_states(half, 2)
+    state = companions.reset_carries(model, state, (2,))
+    state = agrees_step_by_step(half, model, state, IMAGES[..., 0, :1])
+    half.layers[0].h.value = half.layers[0].h.value.astype(jnp.bfloat16)
+    with pytest.raises(UnsupportedConfigurationError, match="and becomes one of float32"):
+        to_equinox(half, stateful=True)
+    with jax.enable_x64(True):
+        double = jax.tree.map(lambda array: np.asarray(array, np.float64), half)
+        del double.layers[0].h, double.layers[0].c
+        model, state = to_equinox(double, stateful=True)
+        assert {array.dtype for array in jax.tree.leaves(state)} == {np.dtype(np.float32)}
+
+
+def test_sequences_of_images_are_read_from_both_ends() -> None:
+    first, second = (nn.RNN(nn.ConvLSTMCell((3, 2), channels, 1)) for channels in (1, 2))
+    core = nn.Bidirectional(first, second)
+    movie = jnp.swapaxes(IMAGES[:2, ..., 0], 0, 1)
+    model = to_equinox(core, sample_input=movie[0])
+    back = from_equinox(model, sample_input=movie[0])
+    expected = jax.jit(core)(movie)
+    for same in (jax.vmap(model), back):
+        np.testing.assert_allclose(jax.jit(same)(movie), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [
+        (lambda: companions.StatefulGRUCell(3, 4, key=KEY), (5, 3)),
+        (lambda: companions.StatefulConvLSTMCell((2, 3), 4, 1, key=KEY), (5, 3, 2)),
+    ],
+    ids=["vectors", "images"],
+)
+def test_over_a_sequence_the_carry_is_handed_on(make: Callable[[], Any], size: Any) -> None:
+    model, state = eqx.nn.make_with_state(lambda: companions.RNN(make()))()
+    with pytest.raises(UnsupportedStructureError, match=r"cell .*RNN hands its cell the carry"):
+        from_equinox(model, state, sample_input=size)

@@ -39,6 +39,7 @@ class Words:
         weight: its name for a kernel.
         kernel: by the number of spatial axes, the layout of a kernel ``(*spatial, in, out)``.
         bias: likewise, of a bias, which the core stores with an axis for each spatial one.
+        carry: likewise, of a hidden state ``(*batch, *spatial, channels)``; ``None`` for the same.
     """
 
     options: tuple[Option, ...]
@@ -49,6 +50,11 @@ class Words:
     weight: str = "kernel"
     kernel: Callable[[int], Layout] = _same
     bias: Callable[[int], Layout] = _flat
+    carry: Callable[[int], Layout] | None = None
+
+
+def _at(layout: Callable[[int], Layout]) -> Callable[[Config], Layout]:
+    return lambda config: layout(len(config["in_size"]) - 1)
 
 
 def convolutions(words: Words, names: tuple[str, str] = ("Wx", "Wh")) -> tuple[Leaf, ...]:
@@ -58,16 +64,12 @@ def convolutions(words: Words, names: tuple[str, str] = ("Wx", "Wh")) -> tuple[L
         words: how the framework says things.
         names: what the convolutions are called there.
     """
-
-    def at(layout: Callable[[int], Layout]) -> Callable[[Config], Layout]:
-        return lambda config: layout(len(config["in_size"]) - 1)
-
     return tuple(
         entry
         for core, there in zip(("Wx", "Wh"), names, strict=True)
         for entry in (
-            leaf(f"{core}.weight.weight", f"{there}.{words.weight}", at(words.kernel)),
-            leaf(f"{core}.weight.bias", f"{there}.bias", at(words.bias), when=biased),
+            leaf(f"{core}.weight.weight", f"{there}.{words.weight}", _at(words.kernel)),
+            leaf(f"{core}.weight.bias", f"{there}.bias", _at(words.bias), when=biased),
         )
     )
 
@@ -123,7 +125,8 @@ def conv_lstm_stateful(companions: Any, words: Words, **more: Any) -> LayerMap:
         "kernel_size": 2,
         "stacked": True,
     }
-    states = (leaf("c h", " ".join(map(words.state, ("c", "h"))), optional=True),)
+    layout = IDENTITY if words.carry is None else _at(words.carry)
+    states = (leaf("c h", " ".join(map(words.state, ("c", "h"))), layout, optional=True),)
     return companion(
         nn.ConvLSTMCell,
         companions.StatefulConvLSTMCell,

@@ -94,6 +94,8 @@ def _call_stateful(node: Stateful, call: Call) -> Outcome:
         step = jax.vmap(step, in_axes=axes, out_axes=(0, carried), axis_name=_batch_axis(layer))
     y, state = step(_begun(layer, node.state, call), *inputs)
     after = {name: state.get(getattr(layer, name)) for name in call.carry}
+    if call.first_out:
+        after = {n: jnp.moveaxis(a, -len(layer.carry_shape), -1) for n, a in after.items()}
     return Outcome(y, after, Stateful(node.layer, state))
 
 
@@ -116,7 +118,10 @@ def _begun(layer: Any, state: eqx.nn.State, call: Call) -> eqx.nn.State:
     batch = np.shape(call.x)[: call.leading]
 
     def own(layer: Any, name: str, array: Any) -> Any:
-        array = call.carry.get(name, array)
+        if name in call.carry:
+            array = call.carry[name]
+            if call.first_in:
+                array = jnp.moveaxis(array, -1, -len(layer.carry_shape))
         alone = array.shape == layer.carry_shape
         return jnp.broadcast_to(array, (*batch, *array.shape)) if alone else array
 

@@ -144,6 +144,9 @@ def _keeps_its_dtype(state_init: Any, config: Config) -> None:
     STARTS_AT_ZERO.check(state_init, config)
     held = {name: config[name] for name in config if name.endswith(".dtype") and config[name]}
     carried = {held[name] for name in ("h.dtype", "c.dtype") if name in held}
+    if config["dtype"] is not None:  # all that a step takes is cast to it, but for c
+        cast = jax.dtypes.canonicalize_dtype(config["dtype"])
+        held = {n: held[n] for n in held if n == "c.dtype"} | {"dtype": cast}
     becomes = widest(held.values()) if carried else None
     if carried - {becomes}:
         raise Refusal(
@@ -153,14 +156,18 @@ def _keeps_its_dtype(state_init: Any, config: Config) -> None:
         )
 
 
-def _stateful(row: LayerMap) -> LayerMap:
-    """The row of a companion that holds its carry, in a state that keeps its dtype."""
+def in_a_state(row: LayerMap) -> LayerMap:
+    """The row of a companion that holds its carry, in a state that keeps its dtype.
+
+    Args:
+        row: the row as it is where a hidden state may change its dtype.
+    """
     where = row.options.index(STARTS_AT_ZERO)
     checked = replace(STARTS_AT_ZERO, check=_keeps_its_dtype)
     return replace(row, options=(*row.options[:where], checked, *row.options[where + 1 :]))
 
 
-STATEFUL: tuple[LayerMap, ...] = tuple(map(_stateful, stateful_cells(companions, WORDS)))
+STATEFUL: tuple[LayerMap, ...] = tuple(map(in_a_state, stateful_cells(companions, WORDS)))
 WITH_CARRY: tuple[LayerMap, ...] = tuple(
     replace(row, alone=ALONE) for row in cells_with_carry(companions, WORDS)
 )

@@ -1,14 +1,19 @@
-"""Row of the recurrent cell over images, which Equinox has not."""
+"""Rows of the recurrent cell over images, which Equinox has not."""
 
 from __future__ import annotations
 
-from interop_core.companion_recurrent_convolution_rows import Words, conv_lstm_with_carry
+from interop_core.batched import batched_axes
+from interop_core.companion_recurrent_convolution_rows import (
+    Words,
+    conv_lstm_stateful,
+    conv_lstm_with_carry,
+)
 from interop_core.layout import Layout, axes
 from interop_core.mapping import LayerMap, Opt
 
 from . import companions
 from ._conv import CHANNELS_FIRST, spatial_axes
-from ._recurrent_companions import FUNCTION
+from ._recurrent_companions import ALONE, FUNCTION, in_a_state
 
 
 def _kernel(rank: int) -> Layout:
@@ -20,6 +25,10 @@ def _bias(rank: int) -> Layout:
     return axes(f"{ones} c -> c {ones}")
 
 
+def _carry(rank: int) -> Layout:
+    return batched_axes(f"{spatial_axes(rank)} c -> c {spatial_axes(rank)}")
+
+
 _WORDS = Words(
     (Opt("in_size", "in_size", CHANNELS_FIRST),),
     FUNCTION,
@@ -28,14 +37,10 @@ _WORDS = Words(
     weight="weight",
     kernel=_kernel,
     bias=_bias,
+    carry=_carry,
 )
-
-ALONE = (
-    "an Equinox cell takes and returns its state, Sequential passes on an eqx.nn.State alone, and "
-    "no companion keeps images there"
-)
-"""Why it does not stand in an `eqx.nn.Sequential`."""
 
 ROWS: tuple[LayerMap, ...] = (
+    in_a_state(conv_lstm_stateful(companions, _WORDS, channels="first")),
     conv_lstm_with_carry(companions, _WORDS, alone=ALONE, channels="first"),
 )

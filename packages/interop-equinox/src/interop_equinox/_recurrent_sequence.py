@@ -15,25 +15,27 @@ from interop_core.mapping import LayerMap, Opt, Side, case
 from interop_core.options import parameters
 from interop_core.sequence_rows import CELL, merging
 
-from .companions import RNN, Bidirectional, ConvLSTMCell
+from ._state import Stateful
+from .companions import RNN, Bidirectional, Carrying
 
 
-def _over_vectors(side: Side, cell: Any) -> None:
-    if isinstance(cell, nn.ConvLSTMCell | ConvLSTMCell):
+def _hands_the_carry(side: Side, node: Any) -> None:
+    cell = node.layer if isinstance(node, Stateful) else node
+    if isinstance(cell, Carrying):
         raise Refusal(
-            "takes images, which Equinox has with the channels in front, and the steps of a "
-            "sequence are vectors here",
-            "convert the cell on its own, and call it step by step",
+            "keeps its carry in an eqx.nn.State, and RNN hands its cell the carry",
+            "use the cell of the same name that takes its carry",
         )
     CELL.check(side, cell)
 
 
-def _two_axes(_: Any) -> int:
-    return 2
-
-
 def _rnn(cell: type, **options: Any) -> Any:
     return case(cell=made(cell, num_in=3, num_out=4), input=(5, 3), **options)
+
+
+def _over_images(size: tuple[int, ...], **options: Any) -> Any:
+    cell = made(nn.ConvLSTMCell, in_size=size, out_channels=2, kernel_size=2)
+    return case(cell=cell, input=(4, *size), **options)
 
 
 def _both(first: type, second: type, **options: Any) -> Any:
@@ -48,13 +50,15 @@ ROWS: tuple[LayerMap, ...] = (
     companion(
         nn.RNN,
         RNN,
-        replace(CELL, check=_over_vectors),
+        replace(CELL, check=_hands_the_carry),
         cases=(
             _rnn(nn.URLSTMCell),
             _rnn(nn.GRUCell, reverse=True, keep_order=True, unroll=2),
             _rnn(nn.MGUCell, reverse=True),
+            _over_images((2, 3)),
+            _over_images((3, 2, 1), reverse=True, keep_order=True),
         ),
-        example_rank=_two_axes,
+        example_rank=lambda config: 1 + len(config["cell"].in_size),
     ),
     companion(
         nn.Bidirectional,
@@ -66,6 +70,6 @@ ROWS: tuple[LayerMap, ...] = (
             _both(nn.ValinaRNNCell, nn.LSTMCell),
             _both(nn.GRUCell, nn.LSTMCell, merge_fn=jnp.maximum),
         ),
-        example_rank=_two_axes,
+        example_rank=lambda config: 1 + len(config["forward_rnn"].cell.in_size),
     ),
 )

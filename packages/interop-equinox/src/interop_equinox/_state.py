@@ -127,7 +127,8 @@ def whole_builder(layer: Any, names: tuple[str, ...], known: Mapping[str, Any]) 
 
     def build(arrays: Any) -> Any:
         given = dict(zip(names, arrays, strict=True))
-        given |= {name: _like(numbers, arrays) for name, numbers in known.items()}
+        dtype = getattr(layer, "dtype", None)
+        given |= {name: _like(numbers, arrays, dtype) for name, numbers in known.items()}
         leaves = [leaf for _, leaf in paths]
         for name, place in plain.items():
             leaves[place] = given[name]
@@ -151,17 +152,21 @@ def widest(dtypes: Iterable[Any]) -> Any:
     return reduce(wider, dtypes)
 
 
-def _like(numbers: Any, arrays: Any) -> Any:
+def _like(numbers: Any, arrays: Any, computes_in: Any) -> Any:
     """Numbers beside a layer's arrays: abstract beside shapes, on the host beside NumPy.
 
     Whole numbers are of Equinox's type. Others are of the type that the core begins its states in,
-    or of a wider one that the layer's arrays make of it: a state of Equinox keeps its dtype.
+    or of a wider one that the layer's arrays make of it, or the dtype that it casts them to: a
+    state of Equinox keeps its dtype.
     """
     if np.asarray(numbers).dtype.kind == "i":
         dtype = jnp.result_type(int)
     else:
         own = jnp.dtype(environ.dftype())
-        dtype = widest([own, *(array.dtype for array in arrays)])
+        held = [array.dtype for array in arrays]
+        if computes_in is not None:
+            held = [jax.dtypes.canonicalize_dtype(computes_in)]
+        dtype = widest([own, *held])
     value = np.asarray(numbers, dtype)
     if isinstance(arrays[0], jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(value.shape, value.dtype)

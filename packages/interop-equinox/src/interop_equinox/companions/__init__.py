@@ -39,7 +39,7 @@ from ._normalisation import ScaleAndShift
 from ._padding import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ._pooling import LPPool1d, LPPool2d, LPPool3d
 from ._recurrent import GRUCell, LSTMCell, MGUCell, URLSTMCell, ValinaRNNCell
-from ._recurrent_convolution import ConvLSTMCell
+from ._recurrent_convolution import ConvLSTMCell, StatefulConvLSTMCell
 from ._recurrent_sequence import RNN, Bidirectional
 from ._recurrent_stateful import (
     StatefulGRUCell,
@@ -99,6 +99,7 @@ __all__ = [
     "Softmax2d",
     "SparseLinear",
     "SpectralNorm",
+    "StatefulConvLSTMCell",
     "StatefulGRUCell",
     "StatefulLSTMCell",
     "StatefulMGUCell",

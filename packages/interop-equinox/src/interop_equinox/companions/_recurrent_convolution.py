@@ -1,9 +1,9 @@
-"""A recurrent cell over images, which Equinox has not."""
+"""A recurrent cell over images, which Equinox has not: with a carry, and one that holds it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ._convolution import Conv1d, Conv2d, Conv3d, Pads
 from ._recurrent import Function
+from ._recurrent_stateful import Stateful
 
 _CONVOLUTIONS: dict[int, Any] = {1: Conv1d, 2: Conv2d, 3: Conv3d}
 
@@ -119,3 +120,69 @@ class ConvLSTMCell(eqx.Module):
         i, g, f, o = jnp.split(z, 4)
         c = gate(f + self.forget_bias) * c + gate(i) * self.activation(g)
         return gate(o) * self.activation(c), c
+
+
+class StatefulConvLSTMCell(Stateful, ConvLSTMCell):  # type: ignore[misc] # called with a state
+    """`ConvLSTMCell` with its carry ``h`` and ``c`` in an `eqx.nn.State`, for use in a stack.
+
+    It begins with zeros.
+
+    Args:
+        in_size: shape of one step: the number of channels, and one to three spatial lengths.
+        out_channels: number of channels of the state.
+        kernel_size: length of the windows, one for all axes or one for each.
+        padding: ``"SAME"``, ``"SAME_LOWER"``, or pairs (before, after) that keep the lengths.
+        padding_mode: what the padding holds.
+        use_bias: whether there are biases.
+        activation: the function ``a``, entry by entry.
+        gate_activation: the function ``s``, entry by entry.
+        forget_bias: number added to the forget gate in every call.
+        dtype: what input, ``h`` and parameters are cast to for the convolutions.
+        key: what the initial weights are drawn from.
+
+    Example:
+        >>> make = eqx.nn.make_with_state(StatefulConvLSTMCell)
+        >>> cell, state = make((3, 8, 6), 4, 3, key=jax.random.key(0))
+        >>> y, state = cell(jnp.ones((3, 8, 6)), state)
+        >>> y.shape, bool((state.get(cell.h) == y).all())
+        ((4, 8, 6), True)
+    """
+
+    carried: ClassVar[tuple[str, ...]] = ("h", "c")
+    c: eqx.nn.StateIndex[Any]
+
+    def __init__(
+        self,
+        in_size: Sequence[int],
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        padding: str | Sequence[tuple[int, int]] = "SAME",
+        padding_mode: str = "ZEROS",
+        use_bias: bool = True,
+        activation: Function = jnp.tanh,
+        gate_activation: Function = jax.nn.sigmoid,
+        forget_bias: float = 1.0,
+        dtype: Any = None,
+        *,
+        key: Any,
+    ) -> None:
+        ConvLSTMCell.__init__(
+            self,
+            in_size,
+            out_channels,
+            kernel_size,
+            padding,
+            padding_mode,
+            use_bias,
+            activation,
+            gate_activation,
+            forget_bias,
+            dtype,
+            key=key,
+        )
+        self._begin()
+
+    @property
+    def carry_shape(self) -> tuple[int, ...]:
+        """The channels, and the spatial lengths."""
+        return (self.out_channels, *self.in_size[1:])

@@ -14,15 +14,17 @@ import jax
 import jax.numpy as jnp
 
 from ._recurrent import LSTMCell, URLSTMCell
+from ._recurrent_convolution import ConvLSTMCell
 
-_WITH_TWO = (eqx.nn.LSTMCell, LSTMCell, URLSTMCell)
+_WITH_TWO = (eqx.nn.LSTMCell, LSTMCell, URLSTMCell, ConvLSTMCell)
 """Cells whose state is a pair, of which the first is the output."""
 
 
 class RNN(eqx.Module):
     """A recurrent cell along the time axis: what the cell gives at each step, as one array.
 
-    Every call begins with a state of zeros.
+    Every call begins with a state of zeros. The features of a sequence stand behind its time, those
+    of a sequence of images too: a `ConvLSTMCell` gets them in front, and gives them so.
 
     Args:
         cell: the cell.
@@ -36,6 +38,10 @@ class RNN(eqx.Module):
         >>> rnn = RNN(eqx.nn.GRUCell(3, 5, key=jax.random.key(0)))
         >>> rnn(jnp.ones((7, 3))).shape  # time, features
         (7, 5)
+        >>> from interop_equinox.companions import ConvLSTMCell
+        >>> over_images = RNN(ConvLSTMCell((3, 8, 6), 4, 3, key=jax.random.key(0)))
+        >>> over_images(jnp.ones((7, 8, 6, 3))).shape  # time, height, width, channels
+        (7, 8, 6, 4)
     """
 
     cell: Any
@@ -55,11 +61,11 @@ class RNN(eqx.Module):
         """Run the cell over the sequence.
 
         Args:
-            x: the input, of shape ``(time, input_size)``.
+            x: the input, of shape ``(time, input_size)``, or ``(time, *spatial, channels)``.
             key: not used.
 
         Returns:
-            The outputs, of shape ``(time, hidden_size)``.
+            The outputs, of shape ``(time, hidden_size)``, or ``(time, *spatial, out_channels)``.
         """
         return self.run(x, reverse=self.reverse, keep_order=self.keep_order)
 
@@ -67,7 +73,7 @@ class RNN(eqx.Module):
         """Run the cell over the sequence in a direction of the caller's.
 
         Args:
-            x: the input, of shape ``(time, input_size)``.
+            x: the input, of shape ``(time, input_size)``, or ``(time, *spatial, channels)``.
             reverse: whether to run from the last step to the first.
             keep_order: whether the output of a reversed run has the order of the input.
         """
@@ -78,10 +84,18 @@ class RNN(eqx.Module):
             after = tuple(after) if paired else (after,)
             return after, after[0]
 
-        zeros = jnp.zeros(self.cell.hidden_size)
-        carry = _settled(step, (zeros, zeros) if paired else (zeros,), x)
+        x = jnp.moveaxis(x, -1, 1)  # the features in front, where a step is an image
+        carry = _settled(step, self._zeros(), x)
         _, y = jax.lax.scan(step, carry, x, reverse=reverse, unroll=self.unroll)
+        y = jnp.moveaxis(y, 1, -1)
         return jnp.flip(y, 0) if reverse and not keep_order else y
+
+    def _zeros(self) -> tuple[Any, ...]:
+        """What the cell begins with."""
+        if isinstance(self.cell, ConvLSTMCell):
+            return self.cell.initial()
+        zeros = jnp.zeros(self.cell.hidden_size)
+        return (zeros, zeros) if isinstance(self.cell, _WITH_TWO) else (zeros,)
 
 
 def _settled(step: Callable[..., Any], carry: tuple[Any, ...], x: Any) -> tuple[Any, ...]:
@@ -138,7 +152,7 @@ class Bidirectional(eqx.Module):
         """Run both layers over the sequence.
 
         Args:
-            x: the input, of shape ``(time, input_size)``.
+            x: the input, of shape ``(time, input_size)``, or ``(time, *spatial, channels)``.
             key: not used.
 
         Returns:

@@ -22,18 +22,17 @@ class Stateful(Carrying):
 
     carried: ClassVar[tuple[str, ...]] = ("h",)
     h: eqx.nn.StateIndex[Any]
-    hidden_size: eqx.AbstractVar[int]
 
-    @property
-    def carry_shape(self) -> tuple[int, ...]:
-        """The units."""
-        return (self.hidden_size,)
+    def _begin(self) -> None:
+        """Make the places of the carry, with zeros in them; the last a constructor does."""
+        for name in self.carried:
+            setattr(self, name, eqx.nn.StateIndex(jnp.zeros(self.carry_shape)))
 
     def __call__(self, x: Any, state: eqx.nn.State, *, key: Any = None) -> tuple[Any, eqx.nn.State]:
         """Advance by one step.
 
         Args:
-            x: the input, of shape ``(input_size,)``.
+            x: one step, as the cell without a state takes it.
             state: the state of the model, with what the cell remembers.
             key: not used.
 
@@ -61,11 +60,18 @@ class Stateful(Carrying):
         return after[0], state
 
 
-def _zeros(length: int) -> eqx.nn.StateIndex[Any]:
-    return eqx.nn.StateIndex(jnp.zeros(length))
+class StatefulUnits(Stateful):
+    """A cell whose carry has a number for each unit."""
+
+    hidden_size: eqx.AbstractVar[int]
+
+    @property
+    def carry_shape(self) -> tuple[int, ...]:
+        """The units."""
+        return (self.hidden_size,)
 
 
-class StatefulValinaRNNCell(Stateful, ValinaRNNCell):
+class StatefulValinaRNNCell(StatefulUnits, ValinaRNNCell):
     """`ValinaRNNCell` with its carry ``h`` in an `eqx.nn.State`, for use in a stack.
 
     It begins with zeros.
@@ -95,10 +101,10 @@ class StatefulValinaRNNCell(Stateful, ValinaRNNCell):
         key: Any,
     ) -> None:
         ValinaRNNCell.__init__(self, input_size, hidden_size, use_bias, activation, key=key)
-        self.h = _zeros(hidden_size)
+        self._begin()
 
 
-class StatefulLSTMCell(Stateful, LSTMCell):  # type: ignore[misc] # called with a state
+class StatefulLSTMCell(StatefulUnits, LSTMCell):  # type: ignore[misc] # called with a state
     """`LSTMCell` with its carry ``h`` and ``c`` in an `eqx.nn.State`, for use in a stack.
 
     It begins with zeros.
@@ -144,11 +150,10 @@ class StatefulLSTMCell(Stateful, LSTMCell):  # type: ignore[misc] # called with 
             forget_bias,
             key=key,
         )
-        self.h = _zeros(hidden_size)
-        self.c = _zeros(hidden_size)
+        self._begin()
 
 
-class StatefulGRUCell(Stateful, GRUCell):
+class StatefulGRUCell(StatefulUnits, GRUCell):
     """`GRUCell` with its carry ``h`` in an `eqx.nn.State`, for use in a stack.
 
     It begins with zeros.
@@ -194,10 +199,10 @@ class StatefulGRUCell(Stateful, GRUCell):
             hidden_bias,
             key=key,
         )
-        self.h = _zeros(hidden_size)
+        self._begin()
 
 
-class StatefulMGUCell(Stateful, MGUCell):
+class StatefulMGUCell(StatefulUnits, MGUCell):
     """`MGUCell` with its carry ``h`` in an `eqx.nn.State`, for use in a stack.
 
     It begins with zeros.
@@ -246,10 +251,10 @@ class StatefulMGUCell(Stateful, MGUCell):
             gate_keeps,
             key=key,
         )
-        self.h = _zeros(hidden_size)
+        self._begin()
 
 
-class StatefulURLSTMCell(Stateful, URLSTMCell):  # type: ignore[misc] # called with a state
+class StatefulURLSTMCell(StatefulUnits, URLSTMCell):  # type: ignore[misc] # called with a state
     """`URLSTMCell` with its carry ``h`` and ``c`` in an `eqx.nn.State`, for use in a stack.
 
     It begins with zeros.
@@ -282,5 +287,4 @@ class StatefulURLSTMCell(Stateful, URLSTMCell):  # type: ignore[misc] # called w
         key: Any,
     ) -> None:
         URLSTMCell.__init__(self, input_size, hidden_size, activation, gate_activation, key=key)
-        self.h = _zeros(hidden_size)
-        self.c = _zeros(hidden_size)
+        self._begin()
