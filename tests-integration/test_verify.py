@@ -154,6 +154,19 @@ def test_a_wrong_mapping_is_named_by_its_path(framework: str) -> None:
         assert found.path == ("layers", 1, "layers", 1)
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_rounding_that_a_norm_magnifies_is_no_difference(framework: str) -> None:
+    there, _ = FRAMEWORKS[framework]
+    alike = np.array([1.0, 1.01, 0.98], np.float32)
+    there(nn.LayerNorm(3), sample_input=alike, verify=True)
+    other = nnx.LayerNorm(3, epsilon=2e-6, rngs=nnx.Rngs(0))
+    mapping = LayerMapping(nn.LayerNorm, "nnx", nnx.LayerNorm, lambda *_: None, lambda *_: other)
+    with registrations():
+        register_layer_mapping(mapping)
+        with pytest.raises(VerificationError, match="its output differs by"):
+            to_nnx(nn.LayerNorm(3, epsilon=1e-6), sample_input=alike, verify=True)
+
+
 def test_running_statistics_that_move_otherwise_are_seen() -> None:
     layer = nn.BatchNorm0d(3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -34,6 +34,20 @@ class Difference:
     def agrees(self) -> bool:
         """Whether rounding explains all of it."""
         return self.largest <= self.allowed
+
+    def widened(self, moved: Difference) -> Difference:
+        """The same difference, where a result that rounding moves so far is off by that as well.
+
+        Args:
+            moved: how far the expected result moves for an input that is rounded otherwise.
+
+        Example:
+            >>> print(Difference(3e-5, 1e-5).widened(Difference(2e-5, 1e-5)).agrees)
+            True
+        """
+        if not math.isfinite(moved.largest):
+            return self
+        return replace(self, allowed=self.allowed + moved.largest)
 
     def __str__(self) -> str:
         if self.shapes:

@@ -26,7 +26,7 @@ from .mapping import Context, LayerMap, LayerMapping
 from .plan import Node, Plan
 from .program import UNTRACEABLE, run_as_program
 from .state import BatchState
-from .trial import GRADIENTS, elsewhere, random_sum, training_steps
+from .trial import GRADIENTS, elsewhere, nudged, random_sum, training_steps
 from .walking import passages, places
 
 _ADVICE = "correct the mapping of this layer, or convert it by another one"
@@ -99,7 +99,12 @@ class _Verification:
         self._require_finite(self.whole, expected)
         types = {array.dtype for node in self.steps for array in node.leaves.values()}
         relative = relative_tolerance([*types, *_types(expected)], len(self.steps))
-        apart = difference(found, expected, max([relative, *map(_given, self.steps)]))
+        relative = max([relative, *map(_given, self.steps)])
+        apart = difference(found, expected, relative)
+        if not apart.agrees:
+            call = replace(self._call(), x=nudged(self.x))
+            shifted = self._of_source(self.whole, self.whole.source, call).y
+            apart = apart.widened(difference(shifted, expected, relative))
         for node, x, first in inputs:
             call = Call(x, self.leading, first_in=first, first_out=first)
             key = (id(node.recipe), np.shape(x), x.dtype, first)
@@ -113,6 +118,15 @@ class _Verification:
             reason = f"each of its layers agrees, and the whole model does not: its output {apart}"
             self._raise((), self.whole.title, apart, "output", reason, "")
 
+    def _call(self) -> Call:
+        """The call of the whole model."""
+        return Call(
+            self.x,
+            self.leading,
+            first_in=self.plan.channels_first_in,
+            first_out=self.plan.channels_first_out,
+        )
+
     def _parameters(self) -> tuple[Any, Any]:
         """The arrays of both models, apart from them: as arguments they are no constants."""
         here, self._rebuild = self.source.parameters(self.whole.source)
@@ -122,12 +136,7 @@ class _Verification:
 
     def _program(self, here: Any, there: Any) -> tuple[list[tuple[Node, Any, bool]], Any, Any]:
         """What each layer of the source gets, and what both models give."""
-        call = Call(
-            self.x,
-            self.leading,
-            first_in=self.plan.channels_first_in,
-            first_out=self.plan.channels_first_out,
-        )
+        call = self._call()
         source = self._rebuild(here)
         expected = self._of_source(self.whole, source, call).y
         passed = passages(
@@ -174,7 +183,13 @@ class _Verification:
 
         found, expected, slopes = run_as_program(outputs, here, there)
         self._require_finite(node, expected)
-        self._compare(node, found, expected, "output")
+        relative = self._relative(node, call, expected)
+        apart = difference(found, expected, relative)
+        if not apart.agrees:
+            x = nudged(call.x)
+            shifted = _parts(self._of_source(node, node.source, replace(call, x=x)))
+            apart = apart.widened(difference(shifted, expected, relative))
+        self._require(node, apart, "output")
         if slopes is not None:
             self._compare_gradients(node, rebuild, here, call, slopes)
         core = node.recipe.core if node.recipe is not None else None
@@ -189,7 +204,8 @@ class _Verification:
             return training_steps(ours, theirs, node.source, built, replace(call, x=x))
 
         for what, expected, found in run_as_program(steps, call.x):
-            self._compare(node, found, expected, what)
+            relative = self._relative(node, Call(self.x), expected)
+            self._require(node, difference(found, expected, relative), what)
 
     def _require_finite(self, node: Node, result: Any) -> None:
         if jax.tree.leaves(result) and not has_numbers(result):
@@ -228,10 +244,12 @@ class _Verification:
         if self._most_apart(node, call, *slopes) is None:
             return
         again = replace(call, x=elsewhere(call.x))
-        slopes = run_as_program(
-            lambda arrays: self._gradients(node, rebuild, arrays, again), arrays
+        near = replace(again, x=nudged(again.x))
+        slopes, shifted = run_as_program(
+            lambda arrays: [self._gradients(node, rebuild, arrays, c) for c in (again, near)],
+            arrays,
         )
-        worst = self._most_apart(node, again, *slopes)
+        worst = self._most_apart(node, again, *slopes, shifted=shifted[1])
         if worst is not None:
             what, apart = worst
             self._raise(node.path, node.title, apart, what, f"its {what} {apart}")
@@ -250,19 +268,28 @@ class _Verification:
         return jax.grad(loss)(tree, call.x), None
 
     def _most_apart(
-        self, node: Node, call: Call, found: Any, expected: Any
+        self, node: Node, call: Call, found: Any, expected: Any, shifted: Any = None
     ) -> tuple[str, Difference] | None:
-        """The gradient that differs most, if one does."""
+        """The gradient that differs most, if one does.
+
+        Args:
+            node: the layer.
+            call: what it was called with.
+            found: gradients of the target.
+            expected: gradients of the source.
+            shifted: those of the source for an input that is rounded otherwise.
+        """
         relative = GRADIENTS * self._relative(node, call, expected)
         scale = magnitude(expected)
         if scale == 0.0 == magnitude(found):
             return None
         worst: tuple[str, Difference] | None = None
-        theirs = jax.tree.leaves(found)
-        for (path, leaf), other in zip(
-            jax.tree_util.tree_leaves_with_path(expected), theirs, strict=True
+        others = map(jax.tree.leaves, (found, expected if shifted is None else shifted))
+        for (path, leaf), other, moved_leaf in zip(
+            jax.tree_util.tree_leaves_with_path(expected), *others, strict=True
         ):
             apart = difference(other, leaf, relative, scale)
+            apart = apart.widened(difference(moved_leaf, leaf, relative, scale))
             if not apart.agrees and (worst is None or apart.largest > worst[1].largest):
                 name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
                 worst = (f"gradient by {name.removesuffix('.value') or 'the input'}", apart)
@@ -308,8 +335,7 @@ class _Verification:
         types = [*held, call.x.dtype, *_types(result), *([dtype] if dtype is not None else [])]
         return max(relative_tolerance(types), _given(node))
 
-    def _compare(self, node: Node, found: Any, expected: Any, what: str) -> None:
-        apart = difference(found, expected, self._relative(node, Call(self.x), expected))
+    def _require(self, node: Node, apart: Difference, what: str) -> None:
         if not apart.agrees:
             self._raise(node.path, node.title, apart, what, f"its {what} {apart}")
 
