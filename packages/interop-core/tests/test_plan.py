@@ -324,10 +324,11 @@ class TestProblems:
             fake.from_fake(Odd(fake.Dense(3, 3)))
 
     def test_a_stack_that_holds_more_than_its_layers_is_refused(self, fake: Any) -> None:
-        model: Any = nn.Sequential(nn.Linear(3, 3))
-        model.extra = ParamState(jnp.ones(3))
-        with pytest.raises(UnsupportedStructureError, match="extra besides its layers"):
-            fake.to_fake(model)
+        for extra in (ParamState(jnp.ones(3)), [nn.Linear(3, 3)], {"a": ParamState(jnp.ones(3))}):
+            model: Any = nn.Sequential(nn.Linear(3, 3))
+            model.extra = extra
+            with pytest.raises(UnsupportedStructureError, match="extra besides its layers"):
+                fake.to_fake(model)
         stack = fake.Stack(fake.Dense(3, 3))
         stack.extra = fake.Dense(3, 3)
         with pytest.raises(UnsupportedStructureError, match="extra besides its layers"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -121,11 +122,14 @@ def _to_back(y: Any) -> Any:
 
 
 def copied(array: Any) -> Any:
-    """A copy of an array; anything else, a shape for instance, as it is.
+    """A copy of an array, or of a function with arrays for options; anything else as it is.
 
     Example:
         >>> array = np.ones(2)
         >>> copied(array) is array, copied("relu")
         (False, 'relu')
     """
+    if isinstance(array, partial):
+        keywords = {name: copied(value) for name, value in array.keywords.items()}
+        return partial(array.func, *array.args, **keywords)
     return array.copy() if isinstance(array, jax.Array | np.ndarray) else array

@@ -9,6 +9,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
+import jax
+
 from . import nn
 from ._in_use import put_in_use
 from ._survey import is_flat, survey
@@ -70,7 +72,8 @@ class Core(CoreCalls):
         strays = [
             name
             for name, value in vars(node).items()
-            if name not in _STACK_ATTRIBUTES and isinstance(value, State | nn.Module)
+            if name not in _STACK_ATTRIBUTES
+            and any(map(_is_kept, jax.tree.leaves(value, is_leaf=_is_kept)))
         ]
         if strays:
             raise Refusal(
@@ -154,6 +157,11 @@ class Core(CoreCalls):
     def adopt(self, layer: Any) -> Any:
         """The layer."""
         return layer
+
+
+def _is_kept(value: Any) -> bool:
+    """Whether a value is a state or holds some: what a model keeps."""
+    return isinstance(value, State | nn.Module)
 
 
 @cache

@@ -15,6 +15,7 @@ from interop_core.calling import Call, Outcome, Rebuild, copied, one_by_one
 from ._batch_norm import BATCH_AXIS
 from ._state import Stateful, keeps_state, split
 from .companions._carry import carry_axes, mapped_carries
+from .companions._constant import Constant
 
 
 class Calling:
@@ -52,10 +53,21 @@ class Calling:
         return floating, rebuild
 
     def duplicate(self, node: Any) -> Any:
-        """An equal module with copies of all arrays."""
+        """An equal module with copies of all arrays, those of masks included."""
         if isinstance(node, Stateful):
-            return Stateful(*jax.tree.map(copied, (node.layer, node.state)))
-        return jax.tree.map(copied, node)
+            return Stateful(self.duplicate(node.layer), jax.tree.map(copied, node.state))
+        copy = jax.tree.map(copied, node)
+        _own_constants(copy)
+        return copy
+
+
+def _own_constants(layer: Any) -> None:
+    """Give a fresh layer masks of its own: they are part of its structure, which copies share."""
+    for name, value in vars(layer).items():
+        if isinstance(value, Constant):
+            object.__setattr__(layer, name, Constant(copied(value.value)))
+        elif isinstance(value, eqx.Module):
+            _own_constants(value)
 
 
 def _arguments(layer: Any, query: Any, *others: Any) -> tuple[Any, ...]:

@@ -67,7 +67,7 @@ class Calling:
 
     def duplicate(self, node: LinenNode) -> LinenNode:
         """A layer with copies of its variables, and of the arrays among its module's fields."""
-        module = node.module
+        module = copied(node.module)  # a function may have arrays for options
         kind: Any = type(module)
         known = parameters(kind) if isinstance(module, linen.Module) else {}
         fields = {

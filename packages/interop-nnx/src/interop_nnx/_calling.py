@@ -43,7 +43,7 @@ class Calling:
     def duplicate(self, node: Any) -> Any:
         """An equal module with copies of all arrays, those of masks and random streams included."""
         if not isinstance(node, nnx.Module):
-            return node
+            return copied(node)
         graph, state = nnx.split(node)
         return nnx.merge(graph, jax.tree.map(copied, state))
 
