@@ -326,3 +326,13 @@ def test_is_a_value() -> None:
             nn.Delay({"x": jnp.zeros(2)}, 0.3, entries={"a": 0.2})
         )
     assert "Delay" in repr(one)
+
+
+def test_a_function_that_fills_the_buffer_is_told_the_dtype_by_name() -> None:
+    def sevens(shape: Any, *, dtype: Any) -> jax.Array:
+        return jnp.full(shape, 7, dtype)
+
+    with environ.context(dt=0.1):
+        delay = nn.Delay(jnp.zeros(2), 0.2, init=sevens)
+        delay.init_state()
+    np.testing.assert_array_equal(delay.retrieve_at_step(2), [7.0, 7.0])

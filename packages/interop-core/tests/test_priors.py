@@ -125,6 +125,13 @@ def test_far_from_the_spike() -> None:
     close(nn.DirichletReg(alpha=2.0).loss(jnp.array([0.0, 1000.0])), 1000.0)
 
 
+@pytest.mark.parametrize("outside, edge", [(-1.5, 0.0), (2.5, 1.0)])
+def test_shares_beyond_an_edge_count_as_that_edge(outside: float, edge: float) -> None:
+    loss = jax.value_and_grad(nn.BetaReg(1.0, 3.0, 2.0).loss)
+    close(loss(outside)[0], loss(edge)[0])
+    close(loss(outside)[1], 0.0)
+
+
 @pytest.mark.parametrize(
     "a, b, mode", [(3, 2, 2 / 3), (2, 0.5, 1), (0.5, 2, 0), (1, 2, 0), (1, 1, 0.5), (0.5, 0.5, 0.5)]
 )

@@ -49,7 +49,8 @@ class Delay(Module):
         target_info: what is delayed: an array, its shape and dtype, or a pytree of them.
         time: the longest delay; None for that of the entries.
         init: the values before the first call: a number, an array that broadcasts to the buffer,
-            a callable of ``(shape, dtype)``, or a pytree of them like the target. None for zeros.
+            a callable ``init(shape, dtype=dtype)``, or a pytree of them like the target. None for
+            zeros.
         entries: delays to register, by name: a time, or a tuple of a time and indices, or None
             for the newest value.
         interpolation: how `retrieve_at_time` reads between two steps: a name that

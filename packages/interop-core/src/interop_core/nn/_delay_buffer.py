@@ -88,7 +88,7 @@ def _fill(init: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Make one buffer."""
     value = jnp.zeros(shape, dtype) if init is None else init
     if callable(init):
-        value = init(shape, dtype)
+        value = init(shape, dtype=dtype)
     if isinstance(value, jax.ShapeDtypeStruct):
         return value
     return jnp.broadcast_to(jnp.asarray(value).astype(dtype), shape)

@@ -53,7 +53,7 @@ def is_fitting() -> bool:
     Raises:
         KeyError: if it does not say.
     """
-    return bool(environ.get("fit", desc="whether the model is being fitted (a bool)"))
+    return bool(environ.get("fit", desc="whether the model is being fitted (a bool)."))
 
 
 class Dropout(ElementWiseBlock):

@@ -285,7 +285,7 @@ class BetaReg(Regularization):
 
     def loss(self, value: Any) -> Any:
         """Compute the penalty."""
-        x, a, b = as_value(value), positive(self.a), positive(self.b)
+        x, a, b = jnp.clip(as_value(value), 0, 1), positive(self.a), positive(self.b)
         first, second = jnp.log(jnp.maximum(x, TINY)), jnp.log(jnp.maximum(1 - x, TINY))
         constant = gammaln(a) + gammaln(b) - gammaln(a + b)
         return self.weight * jnp.sum(constant - (a - 1) * first - (b - 1) * second)
