@@ -39,7 +39,8 @@ def _linen(pair: Any) -> Any:
 def test_arrays_among_the_options_are_copied_too(
     there: Callable[..., Any], back: Callable[..., Any], call: Callable[[Any], Any]
 ) -> None:
-    mask, alpha = np.ones((3, 3), np.float32), np.ones(3, np.float32)
+    mask = np.ones((3, 3), np.float32)
+    alpha: Any = np.ones(3, np.float32)
     model = nn.Sequential(nn.Linear(3, 3, w_mask=mask), nn.ELU(alpha))
     converted = there(model, copy=True)
     again = back(there(model), copy=True)
