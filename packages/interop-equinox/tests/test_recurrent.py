@@ -325,3 +325,10 @@ def test_over_a_sequence_the_carry_is_handed_on(make: Callable[[], Any], size: A
     model, state = eqx.nn.make_with_state(lambda: companions.RNN(make()))()
     with pytest.raises(UnsupportedStructureError, match=r"cell .*RNN hands its cell the carry"):
         from_equinox(model, state, sample_input=size)
+
+
+def test_a_dtype_that_is_none_is_refused() -> None:
+    cell = nn.GRUCell(3, 4)
+    cell.dtype = "half a float"
+    with pytest.raises(UnsupportedConfigurationError, match="dtype='half a float' has no"):
+        to_equinox(nn.Sequential(cell), stateful=True)

@@ -40,6 +40,9 @@ CORE_IGNORED = Ignored(
 CORE_STATE_TYPES = ("param_type", "mean_type")
 """Parameters of core layers that convert at their default alone: no framework has these types."""
 
+_UNUSABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a row's function raises where a constructor has let through what no call can use."""
+
 _STATE_TYPE_ADVICE = "convert the layer with its default state types"
 
 
@@ -134,8 +137,7 @@ class Translation:
         except Refusal as refusal:
             self._complain(here, value, refusal)
             return
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            # A constructor that checks nothing has let through what no call of it can use.
+        except _UNUSABLE:
             self._complain(here, value, Refusal(f"{here}={value!r} is not understood"))
             return
         if there in self.options and not same(self.options[there], result):
@@ -149,6 +151,9 @@ class Translation:
             option.check(value, config)
         except Refusal as refusal:
             self._complain(option.name, value, refusal)
+        except _UNUSABLE:
+            reason = f"{option.name}={value!r} is not understood beside the other options"
+            self._complain(option.name, value, Refusal(reason))
 
     def _require(self, option: Only, config: Config) -> None:
         value = config.get(option.name, option.value)
