@@ -306,3 +306,15 @@ def test_a_circle_of_references_is_one_pytree() -> None:
         np.testing.assert_allclose(after.to_a(), net.to_a(), rtol=1e-5)
     assert isinstance(net.a.V, HiddenState)
     assert "Net" in repr(net)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda layer: nn.PrefetchDelayAt(layer, "weight", 0.1),
+        lambda layer: nn.OutputDelayAt(layer, 0.1),
+    ],
+)
+def test_only_dynamics_keep_delays(make: Any) -> None:
+    with pytest.raises(TypeError, match="Only a Dynamics keeps a delay of its own, not Linear"):
+        make(nn.Linear(2, 2))

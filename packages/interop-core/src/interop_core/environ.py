@@ -147,7 +147,7 @@ def get(key: str, default: Any = _MISSING, desc: str | None = None) -> Any:
         return value
     if default is not _MISSING:
         return default
-    meaning = f" It means: {desc}" if desc else ""
+    meaning = f" It means: {desc.rstrip('.')}." if desc else ""
     raise KeyError(
         f"The setting '{key}' is needed here and is not made.{meaning} "
         f"Make it for a block with `with environ.context({key}=...):` "

@@ -226,6 +226,7 @@ class OutputDelayAt(_Past):
     ) -> None:
         self.module = module
         options = {"init": delay_init, "interpolation": interpolation, **kwargs}
+        _require_after_updates(module)
         key = f"output-delay-{update_every}"
         if not module.has_after_update(key):
             blank = jax.ShapeDtypeStruct(module.out_size, environ.dftype())
@@ -257,6 +258,7 @@ def _state_delay(
     module: Dynamics, item: str, update_every: Any, options: dict[str, Any]
 ) -> StateWithDelay:
     """Find the delay of a state among what the module calls after updates, or add it."""
+    _require_after_updates(module)
     key = f"{item}-prefetch-delay-{update_every}"
     if not module.has_after_update(key):
         made = StateWithDelay(module, item, **{**options, "update_every": update_every})
@@ -265,6 +267,15 @@ def _state_delay(
         _check_alike(key, module.get_after_update(key), options)
     found: Any = module.get_after_update(key)
     return found  # type: ignore[no-any-return]
+
+
+def _require_after_updates(module: Any) -> None:
+    """Refuse a module that cannot write a delay after its updates."""
+    if not hasattr(module, "has_after_update"):
+        raise TypeError(
+            f"Only a Dynamics keeps a delay of its own, not {type(module).__name__}. "
+            "Put a Delay beside the module and call it with what is to be remembered."
+        )
 
 
 def _check_alike(key: str, there: Any, options: dict[str, Any]) -> None:
