@@ -186,6 +186,30 @@ def test_an_option_beyond_the_published_layer_is_refused(layer: Any, option: str
     assert caught.value.field == option
 
 
+def test_what_the_other_library_does_not_make_is_refused() -> None:
+    parameter = brainstate.nn.Param(0.5, t=brainstate.nn.ClipT(1.0, -1.0))
+    with pytest.raises(UnsupportedConfigurationError, match=r"ClipT .* bounds in order"):
+        from_brainstate(parameter)
+
+
+@pytest.mark.parametrize("library, convert", SIDES)
+def test_transformations_and_penalties_with_units(library: Any, convert: Any) -> None:
+    unit = saiunit.mV
+    for bound in (
+        library.SoftplusT(0.0 * unit),
+        library.NegSoftplusT(3.0 * unit),
+        library.ExpT(-1.0 * unit),
+        library.SoftsignT(0.0 * unit, 3.0 * unit),
+    ):
+        value = jnp.array([0.5, 2.0]) * unit
+        one = library.Param(value, t=bound, reg=library.L1Reg(0.5))
+        other = convert(one)
+        assert other.val.value is one.val.value
+        assert other.value().unit == unit
+        np.testing.assert_allclose(other.value() / unit, one.value() / unit, rtol=1e-6)
+        np.testing.assert_allclose(other.reg_loss() / unit, 1.25, rtol=1e-6)
+
+
 @pytest.mark.parametrize("library, convert", SIDES)
 def test_what_computes_otherwise_is_refused(library: Any, convert: Any) -> None:
     for layer, reason in (

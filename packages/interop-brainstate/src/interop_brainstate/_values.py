@@ -181,7 +181,12 @@ def _object(source: Side, target: Side, value: Any, node: Callable[[Any], Any]) 
             "take the logarithm, PowerT(0.0)",
         )
     given = {k: v for k, v in arguments.items() if v is not None or accepted[k] is REQUIRED}
-    return made(*rest, **given)
+    try:
+        return made(*rest, **given)
+    except (TypeError, ValueError) as error:
+        # The message is that of a library, which may go on over several lines.
+        why = str(error).partition("\n")[0]
+        raise Refusal(f"holds a {name} that the other library does not make: {why}") from error
 
 
 def _arguments(side: Side, value: Any) -> tuple[dict[str, Any], tuple[Any, ...]]:
