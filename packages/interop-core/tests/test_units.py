@@ -166,8 +166,8 @@ def test_bounds_of_transformations_keep_units(make: Callable[[Any], Any]) -> Non
     assert ours.value().unit == published.value().unit
     agree(ours.value(), published.value())
     agree(jax.jit(lambda p: p.value())(ours), published.value())
-    stored = [saiunit.get_mantissa(p.val.value) for p in (ours, published)]
-    np.testing.assert_allclose(*stored, rtol=1e-4, atol=1e-4)
+    stored, there = (saiunit.get_mantissa(p.val.value) for p in (ours, published))
+    np.testing.assert_allclose(stored, there, rtol=1e-4, atol=1e-4)
     for parameter in (ours, published):
         parameter.clip(-1.5 * saiunit.mV, 0.001 * saiunit.volt)
     agree(ours.value(), published.value())
