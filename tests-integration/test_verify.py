@@ -188,6 +188,20 @@ def test_running_statistics_that_move_otherwise_are_seen() -> None:
     assert (found.what, found.path) == ("output after 2 training steps", ("layers", 1))
 
 
+class SeveralOutputs(eqx.Module):
+    factor: jax.Array
+
+    def __call__(self, x: Any) -> Any:
+        return self.factor * x, {"besides": x}
+
+
+def test_models_of_ones_own_may_give_several_outputs() -> None:
+    model, other = (SeveralOutputs(jnp.array(factor)) for factor in (2.0, 2.1))
+    x = np.ones((2, 3), np.float32)
+    assert compare(model, model, x).agree
+    assert not compare(model, other, x).agree
+
+
 class OwnNnx(nnx.Module):
     """A model of somebody's own, with a mode, statistics and perhaps dropout."""
 

@@ -103,7 +103,7 @@ def one_by_one(
             carry = {name: _to_front(array) for name, array in carry.items()}
         y, carry = function(x, carry, *others)
         if call.first_out:
-            y, carry = _to_back(y), {name: _to_back(array) for name, array in carry.items()}
+            y, carry = jax.tree.map(_to_back, (y, carry))  # a model may give several outputs
         return y, carry
 
     mapped: Any = on_example

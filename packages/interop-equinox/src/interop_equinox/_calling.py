@@ -97,7 +97,9 @@ def _call_stateful(node: Stateful, call: Call) -> Outcome:
             y, carried = layer(x, carried, *others)
         else:
             y = layer(x, *others)
-        return (jnp.moveaxis(y, 0, -1) if call.first_out and y.ndim > 1 else y), carried
+        if call.first_out:
+            y = jax.tree.map(lambda one: jnp.moveaxis(one, 0, -1) if one.ndim > 1 else one, y)
+        return y, carried
 
     inputs = (call.x, *call.others)
     carried = carry_axes(layer, node.state)
