@@ -1,4 +1,4 @@
-"""What holds for every test: what random numbers it draws, and where it is skipped without a GPU."""
+"""What holds for every test: the random numbers that it draws, where it needs a GPU, warnings."""
 
 from __future__ import annotations
 

@@ -135,8 +135,9 @@ def test_an_array_beside_the_entries_lines_up_with_them(shape: tuple[int, ...]) 
 
 
 def test_an_array_of_more_axes_than_the_entries_is_refused() -> None:
+    alpha: Any = jnp.ones((1, *IMAGE))
     with pytest.raises(InteropError, match=r"alpha is an array of shape \(1, 6, 5, 4\)"):
-        to_equinox(nn.Sequential(conv(), nn.ELU(jnp.ones((1, *IMAGE)))))
+        to_equinox(nn.Sequential(conv(), nn.ELU(alpha)))
 
 
 def test_an_unknown_convention_is_refused() -> None:

@@ -103,6 +103,7 @@ def activation_rows(axis: Iso = LAST_AXIS) -> tuple[LayerMap, ...]:
             cases=(case(input=(3, 4)),),
             channels="any",
             exports=False,
+            note="Whole numbers stay whole in jax, and become float32 in the core.",
         ),
         _activation(nn.Hardshrink, nn.hard_shrink, "lambd", 0.5, 0.2, note=_OUR_OWN),
         _activation(nn.Softshrink, nn.soft_shrink, "lambd", 0.5, 0.2, note=_OUR_OWN),

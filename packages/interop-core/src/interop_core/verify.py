@@ -245,11 +245,11 @@ class _Verification:
             return
         again = replace(call, x=elsewhere(call.x))
         near = replace(again, x=nudged(again.x))
-        slopes, shifted = run_as_program(
+        (found, expected), (_, shifted) = run_as_program(
             lambda arrays: [self._gradients(node, rebuild, arrays, c) for c in (again, near)],
             arrays,
         )
-        worst = self._most_apart(node, again, *slopes, shifted=shifted[1])
+        worst = self._most_apart(node, again, found, expected, shifted)
         if worst is not None:
             what, apart = worst
             self._raise(node.path, node.title, apart, what, f"its {what} {apart}")

@@ -20,7 +20,7 @@ from interop_core.function_rows import (
     flatten_row,
     move_axis_row,
 )
-from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
+from interop_core.mapping import Case, Config, Iso, LayerMap, Only, Opt, Refused, case
 from interop_core.options import parameters
 
 from . import companions
@@ -110,7 +110,7 @@ RAVEL = LayerMap(
     refusals=(
         Refused("foreign", case(order="F", input=(3, 4, 2)), "order='F'"),
         *(
-            Refused("foreign", case(**{word: P("x")}, input=(3, 4, 2)), f"{word}=")
+            Refused("foreign", Case({word: P("x")}, (3, 4, 2)), f"{word}=")
             for word in ("out_sharding",)
             if word in parameters(jnp.ravel)  # a new word
         ),
