@@ -332,9 +332,15 @@ def _side_by_side(first: Any, second: Any, x: Any, carry: Any) -> tuple[Any, Any
     raise Raised(repr(failure)) from failure
 
 
+_OTHER_STATES = "init_state(batch_size) or reset_state(batch_size) makes states that fit"
+"""What a cell of the core says where its states were made for the batch of the model's input."""
+
+
 def _raised(question: Question, raised: Raised, whose: str) -> Verdict:
     if not question.sized or _mixed(question):
         return Verdict(REFUSED, "when called")  # nothing had said what it will be called on
+    if _OTHER_STATES in str(raised):
+        return Verdict(REFUSED, "when called")  # a layer in front joined the batch and other axes
     raise Wrong(f"{whose} raises {raised}")
 
 
