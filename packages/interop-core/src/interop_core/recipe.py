@@ -395,4 +395,4 @@ class _Maker:
         self.problems.append(Problem(self.path, self.title, error, reason, advice, field, value))
 
 
-_MISFIT_ADVICE = "give the layer the arrays that its constructor makes"
+_MISFIT_ADVICE = "give it the arrays that its constructor makes, of an ensemble those of one member"
