@@ -220,7 +220,7 @@ def _drawn(kind: Kind, target: Any, base: Base, draw: random.Random, x: Any) -> 
         options[name] = value_for(name, known[name], shape, draw)
     for name in ("key_size", "value_size"):  # what it attends to is its input
         if isinstance(options.get(name), int):
-            options[name] = shape[-1]
+            options[name] = shape[-1] if shape else 1
     if whole:
         rows = options.get("num_embeddings", base.below)
         x = _input(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from interop_core import InteropError, MissingShapeError, UnsupportedStructureError, explain, nn
-from interop_equinox import Pointwise, from_equinox, to_equinox
+from interop_equinox import Pointwise, companions, from_equinox, to_equinox
 
 # Two convolutions and a few norms in float32, summed in another order.
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
@@ -309,3 +309,12 @@ def test_whole_channels_are_dropped_wherever_they_lie(layer: nn.Module) -> None:
     assert y.shape == (6, 5, 32)
     np.testing.assert_array_equal(y, np.broadcast_to(y[:1, :1], y.shape))
     assert len(np.unique(y)) == 2
+
+
+def test_a_layer_behind_an_axis_move_is_told_the_shape_that_it_gets() -> None:
+    native = eqx.nn.Sequential(
+        [companions.Softmax2d(), eqx.nn.AvgPool2d(3, stride=2, padding=1, use_ceil=True)]
+    )
+    x = jnp.arange(12.0).reshape(2, 3, 2)
+    model = from_equinox(native, sample_input=x.shape)
+    np.testing.assert_allclose(first(model(x)[None])[0], native(x), **CLOSE)

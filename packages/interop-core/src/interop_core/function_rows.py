@@ -16,6 +16,7 @@ from .errors import Refusal
 from .mapping import (
     Case,
     Config,
+    Given,
     Iso,
     LayerMap,
     Only,
@@ -211,6 +212,15 @@ def _flattened(layer: nn.Flatten, size: tuple[int, ...]) -> tuple[int, ...] | No
     return None if layer.start_axis in (0, -len(size) - 1) else batched[1:]
 
 
+def _some_axes(size: Any, _: Config) -> None:
+    if size == ():
+        raise Refusal("makes a vector of a number, and its counterpart leaves a number one")
+
+
+SOME_AXES = Given("core", "in_size", None, _some_axes, "a declared size, which the data has anyway")
+"""The size that `nn.Flatten` declares."""
+
+
 def flatten_row(
     start: Iso = FLATTEN_START,
     stop: Iso = FLATTEN_STOP,
@@ -232,7 +242,7 @@ def flatten_row(
         (
             Opt("start_axis", "start_dimension", start),
             Opt("end_axis", "stop_dimension", stop),
-            DECLARED_SIZE,
+            SOME_AXES,
         ),
         cases=(
             case(in_size=(3, 4, 2)),
@@ -241,7 +251,10 @@ def flatten_row(
             case(start_axis=-2, input=(3, 4, 2)),
             *cases,
         ),
-        refusals=refusals,
+        refusals=(
+            Refused("core", case(in_size=(), input=()), "a vector of a number"),
+            *refusals,
+        ),
         channels="same",
         after=_flattened,
     )

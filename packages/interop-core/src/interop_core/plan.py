@@ -196,8 +196,9 @@ class Planner:
                     self._note(path, title, tie, UnsupportedStructureError)
                 absorbs = stacked and self.bridge.channels_first  # on its own it is the model
                 node.absorbed = absorbs and self.stream.absorbs(recipe, self.outward)
-                if not node.absorbed:
-                    self._meet(recipe, node)
+                if not node.absorbed and self._meet(recipe, node):  # another shape in the core
+                    recipe = self._recipe(place, path, title, node, stacked, key) or recipe
+                    node.recipe = recipe
                 self._advance(recipe, path, title, node.absorbed)
             else:
                 self._lose_track()
@@ -285,10 +286,10 @@ class Planner:
         found = for_core(self.bridge, key) if self.outward else for_foreign(self.bridge, key)
         return bool(found)
 
-    def _meet(self, recipe: Recipe, node: Node) -> None:
-        """Have the data as the framework's layer takes it: channels where, axes how many."""
+    def _meet(self, recipe: Recipe, node: Node) -> bool:
+        """Have the data as the layer takes it: channels where, axes how many. Tell if it turned."""
         if not self.bridge.channels_first:
-            return
+            return False
         size, rank = self.stream.size, recipe.example_rank
         if rank is not None and size is not None:
             rank += 0 if self.outward else self.bridge.lifted(node.source)
@@ -301,6 +302,7 @@ class Planner:
             node.axes = len(size) - rank
         if recipe.channels != "any" and (size is None or len(size) > 1):
             self.stream.demand(recipe.channels == "first", self.target, self.outward)
+        return size != self.stream.size
 
     def _advance(self, recipe: Recipe, path: Path, title: str, absorbed: bool) -> None:
         """Carry the shape of the example past a layer."""

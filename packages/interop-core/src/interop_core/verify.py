@@ -102,7 +102,7 @@ class _Verification:
         relative = max([relative, *map(_given, self.steps)])
         apart = difference(found, expected, relative)
         if not apart.agrees:
-            call = replace(self._call(), x=nudged(self.x))
+            call = replace(self._call(), x=nudged(self.x, relative))
             shifted = self._of_source(self.whole, self.whole.source, call).y
             apart = apart.widened(difference(shifted, expected, relative))
         for node, x, first in inputs:
@@ -186,7 +186,7 @@ class _Verification:
         relative = self._relative(node, call, expected)
         apart = difference(found, expected, relative)
         if not apart.agrees:
-            x = nudged(call.x)
+            x = nudged(call.x, relative)
             shifted = _parts(self._of_source(node, node.source, replace(call, x=x)))
             apart = apart.widened(difference(shifted, expected, relative))
         self._require(node, apart, "output")
@@ -244,7 +244,7 @@ class _Verification:
         if self._most_apart(node, call, *slopes) is None:
             return
         again = replace(call, x=elsewhere(call.x))
-        near = replace(again, x=nudged(again.x))
+        near = replace(again, x=nudged(again.x, self._relative(node, again, slopes[1])))
         (found, expected), (_, shifted) = run_as_program(
             lambda arrays: [self._gradients(node, rebuild, arrays, c) for c in (again, near)],
             arrays,

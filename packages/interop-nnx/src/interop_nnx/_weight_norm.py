@@ -67,6 +67,29 @@ def _scale(config: Config) -> Layout:
     return along(weight, kept_axes(config["feature_axes"], len(weight.order)))
 
 
+def _rows_cast(dtype: Any, config: Config) -> Any:
+    if dtype is not None and isinstance(config["layer"], nn.Embedding | nnx.Embed):
+        raise Refusal(
+            "nnx.Embed gives rows of its own dtype, whatever its table is cast to",
+            "leave dtype out, or cast the embedding",
+        )
+    return dtype
+
+
+_DTYPE = Opt("dtype", "dtype", Iso(_rows_cast, _rows_cast, "="))
+_ROWS_CAST = Refused(
+    "core",
+    case(
+        layer=made(nn.Embedding, num_embeddings=7, embedding_size=4),
+        weight_name="weight",
+        dtype=jnp.bfloat16,
+        input=(),
+        below=7,
+    ),
+    "rows of its own dtype",
+)
+
+
 def _keeps_v(config: Config) -> bool:
     return bool(config["keep_v"])
 
@@ -81,6 +104,7 @@ WEIGHT_NORM = companion(
     Part("layer", "layer", through=True),
     Opt("weight_name", "weight_name", WEIGHT_NAME),
     Opt("feature_axes", "feature_axes", _AXES),
+    _DTYPE,
     leaves=(leaf("scale", "scale", _scale, when=lambda config: bool(config["use_scale"])),),
     cases=(
         case(layer=_LINEAR, feature_axes=None, input=(3,)),
@@ -97,6 +121,7 @@ WEIGHT_NORM = companion(
             ),
             "one norm would be another",
         ),
+        _ROWS_CAST,
     ),
 )
 
@@ -107,6 +132,7 @@ SPECTRAL_NORM = companion(
     Opt("weight_name", "weight_name", WEIGHT_NAME),
     Opt("axis", "axis", _AXES),
     Opt("n_steps", "n_steps", STEPS),
+    _DTYPE,
     ignored("foreign", "use_running_average", "a mode, which .train() and .eval() switch"),
     ignored("foreign", "vector_init", "how the vectors start; they are converted"),
     leaves=(
@@ -120,6 +146,7 @@ SPECTRAL_NORM = companion(
         case(layer=_LINEAR, axis=0, keep_v=True, dtype=jnp.bfloat16, input=(3,)),
         case(layer=_EMBEDDING, weight_name="weight", input=(), below=7),
     ),
+    refusals=(_ROWS_CAST,),
 )
 
 ROWS: tuple[LayerMap, ...] = (WEIGHT_NORM, SPECTRAL_NORM)

@@ -39,10 +39,10 @@ class _Pad(linen.Module):
     padding: int | Sequence[tuple[int, int]]
 
     def __call__(self, inputs: Any) -> Any:
-        """Add the entries to an array ``(..., *spatial, channels)``.
+        """Add the entries to an array ``([batch,] *spatial, channels)``.
 
         Raises:
-            ValueError: if the input has too few axes, or there are not as many pairs as axes.
+            ValueError: for fewer axes, or more, and where there are not as many pairs as axes.
         """
         x, pads = jnp.asarray(inputs), self.padding
         pairs = ((pads, pads),) * self.axes if isinstance(pads, int) else tuple(map(tuple, pads))
@@ -51,10 +51,10 @@ class _Pad(linen.Module):
                 f"padding must be an integer or {self.axes} pairs (before, after), got {pads!r}."
             )
         leading = x.ndim - self.axes - 1
-        if leading < 0:
+        if leading not in (0, 1):
             raise ValueError(
-                f"{type(self).__name__} takes {self.axes} axes and channels behind them, got shape "
-                f"{x.shape}."
+                f"{type(self).__name__} takes {self.axes} axes, channels behind and at most one "
+                f"batch axis in front, got shape {x.shape}."
             )
         return self._padded(x, (*((0, 0),) * leading, *pairs, (0, 0)))
 
@@ -76,7 +76,7 @@ class _Constant(_Pad):
 
 
 class ZeroPad1d(_Constant):
-    """Adds zeros around ``(..., length, channels)``.
+    """Adds zeros around ``([batch,] length, channels)``.
 
     The attributes are those of `ZeroPad2d`, with one axis less.
 
@@ -89,7 +89,7 @@ class ZeroPad1d(_Constant):
 
 
 class ZeroPad2d(_Constant):
-    """Adds zeros around ``(..., height, width, channels)``.
+    """Adds zeros around ``([batch,] height, width, channels)``.
 
     Attributes:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -104,7 +104,7 @@ class ZeroPad2d(_Constant):
 
 
 class ZeroPad3d(_Constant):
-    """Adds zeros around ``(..., depth, height, width, channels)``.
+    """Adds zeros around ``([batch,] depth, height, width, channels)``.
 
     The attributes are those of `ZeroPad2d`, with one axis more.
 
@@ -117,7 +117,7 @@ class ZeroPad3d(_Constant):
 
 
 class ConstantPad1d(_Constant):
-    """Adds a constant around ``(..., length, channels)``.
+    """Adds a constant around ``([batch,] length, channels)``.
 
     The attributes are those of `ConstantPad2d`, with one axis less.
 
@@ -132,7 +132,7 @@ class ConstantPad1d(_Constant):
 
 
 class ConstantPad2d(_Constant):
-    """Adds a constant around ``(..., height, width, channels)``.
+    """Adds a constant around ``([batch,] height, width, channels)``.
 
     Attributes:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -150,7 +150,7 @@ class ConstantPad2d(_Constant):
 
 
 class ConstantPad3d(_Constant):
-    """Adds a constant around ``(..., depth, height, width, channels)``.
+    """Adds a constant around ``([batch,] depth, height, width, channels)``.
 
     The attributes are those of `ConstantPad2d`, with one axis more.
 
@@ -165,7 +165,7 @@ class ConstantPad3d(_Constant):
 
 
 class ReflectionPad1d(_Pad):
-    """Mirrors the data at the ends of ``(..., length, channels)``.
+    """Mirrors the data at the ends of ``([batch,] length, channels)``.
 
     The attributes are those of `ReflectionPad2d`, with one axis less.
 
@@ -179,7 +179,7 @@ class ReflectionPad1d(_Pad):
 
 
 class ReflectionPad2d(_Pad):
-    """Mirrors the data at the ends of ``(..., height, width, channels)``.
+    """Mirrors the data at the ends of ``([batch,] height, width, channels)``.
 
     The outermost entries, at which it is mirrored, are not repeated.
 
@@ -197,7 +197,7 @@ class ReflectionPad2d(_Pad):
 
 
 class ReflectionPad3d(_Pad):
-    """Mirrors the data at the ends of ``(..., depth, height, width, channels)``.
+    """Mirrors the data at the ends of ``([batch,] depth, height, width, channels)``.
 
     The attributes are those of `ReflectionPad2d`, with one axis more.
 
@@ -211,7 +211,7 @@ class ReflectionPad3d(_Pad):
 
 
 class ReplicationPad1d(_Pad):
-    """Repeats the first and last entries of ``(..., length, channels)``.
+    """Repeats the first and last entries of ``([batch,] length, channels)``.
 
     The attributes are those of `ReplicationPad2d`, with one axis less.
 
@@ -225,7 +225,7 @@ class ReplicationPad1d(_Pad):
 
 
 class ReplicationPad2d(_Pad):
-    """Repeats the first and last entries of ``(..., height, width, channels)``.
+    """Repeats the first and last entries of ``([batch,] height, width, channels)``.
 
     Attributes:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -241,7 +241,7 @@ class ReplicationPad2d(_Pad):
 
 
 class ReplicationPad3d(_Pad):
-    """Repeats the first and last entries of ``(..., depth, height, width, channels)``.
+    """Repeats the first and last entries of ``([batch,] depth, height, width, channels)``.
 
     The attributes are those of `ReplicationPad2d`, with one axis more.
 
@@ -255,7 +255,7 @@ class ReplicationPad3d(_Pad):
 
 
 class CircularPad1d(_Pad):
-    """Goes on with data from the other end of ``(..., length, channels)``.
+    """Goes on with data from the other end of ``([batch,] length, channels)``.
 
     The attributes are those of `CircularPad2d`, with one axis less.
 
@@ -269,7 +269,7 @@ class CircularPad1d(_Pad):
 
 
 class CircularPad2d(_Pad):
-    """Goes on with data from the other end of ``(..., height, width, channels)``.
+    """Goes on with data from the other end of ``([batch,] height, width, channels)``.
 
     Attributes:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -285,7 +285,7 @@ class CircularPad2d(_Pad):
 
 
 class CircularPad3d(_Pad):
-    """Goes on with data from the other end of ``(..., depth, height, width, channels)``.
+    """Goes on with data from the other end of ``([batch,] depth, height, width, channels)``.
 
     The attributes are those of `CircularPad2d`, with one axis more.
 

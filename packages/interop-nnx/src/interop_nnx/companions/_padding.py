@@ -27,16 +27,16 @@ class _Pad(nnx.Module):
             )
 
     def __call__(self, x: Any) -> Any:
-        """Add the entries to an array ``(..., *spatial, channels)``.
+        """Add the entries to an array ``([batch,] *spatial, channels)``.
 
         Raises:
-            ValueError: if the input has too few axes.
+            ValueError: if the input has fewer axes, or more.
         """
         x = jnp.asarray(x)
-        if x.ndim < self.axes + 1:
+        if x.ndim not in (self.axes + 1, self.axes + 2):
             raise ValueError(
-                f"{type(self).__name__} takes {self.axes} axes and channels behind them, got shape "
-                f"{x.shape}."
+                f"{type(self).__name__} takes {self.axes} axes, channels behind and at most one "
+                f"batch axis in front, got shape {x.shape}."
             )
         return self._padded(x, ((0, 0),) * (x.ndim - self.axes - 1) + (*self.padding, (0, 0)))
 
@@ -65,7 +65,7 @@ class _GivenConstant(_Constant):
 
 
 class ZeroPad1d(_Constant):
-    """Adds zeros around ``(..., length, channels)``.
+    """Adds zeros around ``([batch,] length, channels)``.
 
     The arguments are those of `ZeroPad2d` with one axis less.
 
@@ -78,7 +78,7 @@ class ZeroPad1d(_Constant):
 
 
 class ZeroPad2d(_Constant):
-    """Adds zeros around ``(..., height, width, channels)``.
+    """Adds zeros around ``([batch,] height, width, channels)``.
 
     Args:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -96,7 +96,7 @@ class ZeroPad2d(_Constant):
 
 
 class ZeroPad3d(_Constant):
-    """Adds zeros around ``(..., depth, height, width, channels)``.
+    """Adds zeros around ``([batch,] depth, height, width, channels)``.
 
     The arguments are those of `ZeroPad2d` with one axis more.
 
@@ -109,7 +109,7 @@ class ZeroPad3d(_Constant):
 
 
 class ConstantPad1d(_GivenConstant):
-    """Adds a constant around ``(..., length, channels)``.
+    """Adds a constant around ``([batch,] length, channels)``.
 
     The arguments are those of `ConstantPad2d` with one axis less.
 
@@ -122,7 +122,7 @@ class ConstantPad1d(_GivenConstant):
 
 
 class ConstantPad2d(_GivenConstant):
-    """Adds a constant around ``(..., height, width, channels)``.
+    """Adds a constant around ``([batch,] height, width, channels)``.
 
     Args:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -141,7 +141,7 @@ class ConstantPad2d(_GivenConstant):
 
 
 class ConstantPad3d(_GivenConstant):
-    """Adds a constant around ``(..., depth, height, width, channels)``.
+    """Adds a constant around ``([batch,] depth, height, width, channels)``.
 
     The arguments are those of `ConstantPad2d` with one axis more.
 
@@ -154,7 +154,7 @@ class ConstantPad3d(_GivenConstant):
 
 
 class ReflectionPad1d(_Pad):
-    """Mirrors the data at the ends of ``(..., length, channels)``.
+    """Mirrors the data at the ends of ``([batch,] length, channels)``.
 
     The arguments are those of `ReflectionPad2d` with one axis less.
 
@@ -168,7 +168,7 @@ class ReflectionPad1d(_Pad):
 
 
 class ReflectionPad2d(_Pad):
-    """Mirrors the data at the ends of ``(..., height, width, channels)``.
+    """Mirrors the data at the ends of ``([batch,] height, width, channels)``.
 
     Args:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -187,7 +187,7 @@ class ReflectionPad2d(_Pad):
 
 
 class ReflectionPad3d(_Pad):
-    """Mirrors the data at the ends of ``(..., depth, height, width, channels)``.
+    """Mirrors the data at the ends of ``([batch,] depth, height, width, channels)``.
 
     The arguments are those of `ReflectionPad2d` with one axis more.
 
@@ -201,7 +201,7 @@ class ReflectionPad3d(_Pad):
 
 
 class ReplicationPad1d(_Pad):
-    """Repeats the first and last entries of ``(..., length, channels)``.
+    """Repeats the first and last entries of ``([batch,] length, channels)``.
 
     The arguments are those of `ReplicationPad2d` with one axis less.
 
@@ -215,7 +215,7 @@ class ReplicationPad1d(_Pad):
 
 
 class ReplicationPad2d(_Pad):
-    """Repeats the first and last entries of ``(..., height, width, channels)``.
+    """Repeats the first and last entries of ``([batch,] height, width, channels)``.
 
     Args:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -234,7 +234,7 @@ class ReplicationPad2d(_Pad):
 
 
 class ReplicationPad3d(_Pad):
-    """Repeats the first and last entries of ``(..., depth, height, width, channels)``.
+    """Repeats the first and last entries of ``([batch,] depth, height, width, channels)``.
 
     The arguments are those of `ReplicationPad2d` with one axis more.
 
@@ -248,7 +248,7 @@ class ReplicationPad3d(_Pad):
 
 
 class CircularPad1d(_Pad):
-    """Goes on with data from the other end of ``(..., length, channels)``.
+    """Goes on with data from the other end of ``([batch,] length, channels)``.
 
     The arguments are those of `CircularPad2d` with one axis less.
 
@@ -262,7 +262,7 @@ class CircularPad1d(_Pad):
 
 
 class CircularPad2d(_Pad):
-    """Goes on with data from the other end of ``(..., height, width, channels)``.
+    """Goes on with data from the other end of ``([batch,] height, width, channels)``.
 
     Args:
         padding: numbers of entries before and after each spatial axis, in pairs; one integer holds
@@ -281,7 +281,7 @@ class CircularPad2d(_Pad):
 
 
 class CircularPad3d(_Pad):
-    """Goes on with data from the other end of ``(..., depth, height, width, channels)``.
+    """Goes on with data from the other end of ``([batch,] depth, height, width, channels)``.
 
     The arguments are those of `CircularPad2d` with one axis more.
 
