@@ -37,6 +37,12 @@ EQUIVALENT: tuple[Equivalent, ...] = (
     Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_dtype", _INSIDE),
     Equivalent(("nnx",), "LoRA-LoRALinear", r"takes any foreign\.lora_promote_dtype", _INSIDE),
     Equivalent(
+        ("nnx", "linen"),
+        r"Conv(Local)?\dd-Conv(Local)?\dd",
+        r"drops lhs_dilation",
+        "it is for data that goes on at its ends, of which none has gaps",
+    ),
+    Equivalent(
         ("linen",),
         r"MultiHeadAttention-\w+",
         r"takes any foreign\.(qk_attn_weights|attn_weights_value)_einsum_cls",

@@ -91,7 +91,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (parent / "__init__.py").touch()
     shutil.copytree(CORE / "tests", place / "tests", ignore=no_caches)
     shutil.copy(ROOT / "conftest.py", place)
-    for file in (place / "tests").rglob("*.py"):
+    for file in (place / "conftest.py", *(place / "tests").rglob("*.py")):
         file.write_text(OWN_NAME.sub(NAME, file.read_text(encoding="utf-8")), encoding="utf-8")
     (place / "block.py").write_text(BLOCK, encoding="utf-8")
     (place / "pytest.ini").write_text(pytest_settings(ROOT / "pyproject.toml"), encoding="utf-8")

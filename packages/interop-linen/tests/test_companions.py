@@ -147,7 +147,7 @@ def test_random_slopes_lie_between_the_bounds() -> None:
 def test_a_padding_is_checked_in_the_call() -> None:
     with pytest.raises(ValueError, match="2 pairs"):
         companions.ZeroPad2d(((1, 1),)).apply({}, jnp.ones((2, 2, 1)))
-    with pytest.raises(ValueError, match="takes 2 axes and channels"):
+    with pytest.raises(ValueError, match="takes 2 axes, channels"):
         companions.ReflectionPad2d(1).apply({}, jnp.ones((2, 2)))
 
 

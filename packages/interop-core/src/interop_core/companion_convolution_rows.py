@@ -115,8 +115,8 @@ def _row(
         if rank == 2:
             cases += (
                 of(kernel_size=kernel, stride=2, padding_mode="REPLICATE", groups=2),
-                of(padding=pairs, padding_mode="REPLICATE", lhs_dilation=2, rhs_dilation=2,
-                   precision="highest", w_mask=mask[..., None, None], dtype=jnp.float32),
+                of(padding=pairs, padding_mode="REPLICATE", rhs_dilation=2, precision="highest",
+                   w_mask=mask[..., None, None], dtype=jnp.float32),
             )  # fmt: skip
     else:
         cases = (of(kernel_size=kernel, stride=2, padding="VALID", groups=2, b_init=zeros),)
@@ -201,7 +201,6 @@ def local_convolution_companions(
             if rank == 2:
                 cases += [
                     of(
-                        lhs_dilation=2,
                         rhs_dilation=2,
                         w_mask=0.5,
                         precision="highest",

@@ -139,7 +139,11 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
         if transpose_kernel and rank == 2
         else (
             Refused("foreign", to_linen(padding="CIRCULAR"), "padding='CIRCULAR'"),
-            Refused("foreign", to_linen(mask=np.ones((*kernel, 4, 3), np.float32)), "mask="),
+            *(
+                ()
+                if transpose_kernel
+                else (Refused("foreign", to_linen(mask=np.ones((*kernel, 4, 3))), "mask="),)
+            ),
             Refused("foreign", to_linen(promote_dtype=lambda *arrays, **_: arrays), "promote_d"),
             Refused("foreign", to_linen(preferred_element_type=jnp.float32), "preferred_element"),
         ),

@@ -112,7 +112,7 @@ WEIGHT_NORM = LayerMap(
     cases=(
         case(layer=DENSE, input=(3,)),
         case(layer=CONV, feature_axes=(0, -1), epsilon=0.5, input=(5, 4, 3)),
-        case(layer=DENSE, feature_axes=None, use_scale=False, dtype=jnp.bfloat16, input=(3,)),
+        case(layer=DENSE, feature_axes=None, use_scale=False, dtype=jnp.float32, input=(3,)),
     ),
     foreign_cases=(
         case(
