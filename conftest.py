@@ -1,4 +1,4 @@
-"""What holds for every test: the random numbers that it draws, where it needs a GPU, warnings."""
+"""What holds for every test: the random numbers that it draws, and where it is skipped."""
 
 from __future__ import annotations
 

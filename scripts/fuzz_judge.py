@@ -26,7 +26,7 @@ from interop_core.mapping import LayerMap
 from interop_core.options import CORE_IGNORED
 from interop_core.plan import Node, Plan
 from interop_core.testing._samples import alike
-from interop_core.trial import nudged
+from interop_core.trial import beyond_rounding
 from interop_core.walking import layers_of
 
 AGREES, ONE_WAY, REFUSED, NOT_CALLABLE = "agrees", "agrees one way", "refused", "not callable"
@@ -428,10 +428,12 @@ def _compare(
         entry = node.recipe.entry if node.recipe is not None else None
         if isinstance(entry, LayerMap) and entry.tolerance is not None:
             relative = max(relative, entry.tolerance.relative, entry.tolerance.absolute)
-    apart = difference(found, expected, relative)
-    if not apart.agrees and relative > _HALF:  # double precision tells nothing of these
-        moved = again(np.asarray(nudged(question.x, relative)))
-        apart = apart.widened(difference(moved, expected, relative))
+    if relative > _HALF:  # double precision tells nothing of these
+        apart = beyond_rounding(
+            found, expected, relative, question.x, lambda x: again(np.asarray(x))
+        )
+    else:
+        apart = difference(found, expected, relative)
     if not apart.agrees:
         raise Inexact(f"{whose} computes something else: it {apart}")
 

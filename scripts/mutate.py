@@ -134,7 +134,7 @@ def _layouts(row: LayerMap, ranks: dict[str, tuple[int, ...]]) -> Iterator[Mutan
         shape = ranks.get(entry.foreign[0])
         if len(entry.foreign) > 1 or shape is None:
             continue
-        if max(shape[-2:], default=1) > 1 and len(shape) > 1:
+        if len(shape) > 1 and max(shape[-2:]) > 1:
             letters = "abcdefgh"[: len(shape)]
             turned = letters[:-2] + letters[-1] + letters[-2]
             swap = axes(f"{' '.join(letters)} -> {' '.join(turned)}")

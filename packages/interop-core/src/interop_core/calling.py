@@ -99,11 +99,11 @@ def one_by_one(
 
     def on_example(x: Any, carry: Any, *others: Any) -> tuple[Any, Any]:
         if call.first_in:
-            x, others = _to_front(x), tuple(map(_to_front, others))
-            carry = {name: _to_front(array) for name, array in carry.items()}
+            x, others = to_front(x), tuple(map(to_front, others))
+            carry = {name: to_front(array) for name, array in carry.items()}
         y, carry = function(x, carry, *others)
         if call.first_out:
-            y, carry = jax.tree.map(_to_back, (y, carry))  # a model may give several outputs
+            y, carry = jax.tree.map(to_back, (y, carry))  # a model may give several outputs
         return y, carry
 
     mapped: Any = on_example
@@ -113,11 +113,13 @@ def one_by_one(
     return y, carry
 
 
-def _to_front(x: Any) -> Any:
+def to_front(x: Any) -> Any:
+    """An example with its last axis, the channels, in front; a vector or a number as it is."""
     return jnp.moveaxis(x, -1, 0) if jnp.ndim(x) > 1 else x
 
 
-def _to_back(y: Any) -> Any:
+def to_back(y: Any) -> Any:
+    """An example with its first axis, the channels, behind; a vector or a number as it is."""
     return jnp.moveaxis(y, 0, -1) if jnp.ndim(y) > 1 else y
 
 

@@ -214,11 +214,10 @@ def _flattened(layer: nn.Flatten, size: tuple[int, ...]) -> tuple[int, ...] | No
 
 def _some_axes(size: Any, _: Config) -> None:
     if size == ():
-        raise Refusal("makes a vector of a number, and its counterpart leaves a number one")
-
-
-SOME_AXES = Given("core", "in_size", None, _some_axes, "a declared size, which the data has anyway")
-"""The size that `nn.Flatten` declares."""
+        raise Refusal(
+            "makes a vector of a number, and its counterpart leaves a number one",
+            "give it data with an axis, in_size=(1,)",
+        )
 
 
 def flatten_row(
@@ -242,7 +241,7 @@ def flatten_row(
         (
             Opt("start_axis", "start_dimension", start),
             Opt("end_axis", "stop_dimension", stop),
-            SOME_AXES,
+            Given("core", "in_size", None, _some_axes, DECLARED_SIZE.reason),
         ),
         cases=(
             case(in_size=(3, 4, 2)),

@@ -1,6 +1,7 @@
 """What models are put through to tell them apart: sums to differentiate, training steps.
 
-`verify` and `compare` stand on it. Imports `calling`, jax and numpy.
+`verify` and `compare` stand on it. Imports `agreement`, `calling`, jax
+and numpy.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .agreement import Difference, difference
 from .calling import Call, Outcome
 
 STEPS = 2
@@ -75,6 +77,34 @@ def nudged(x: Any, relative: float) -> Any:
         return x
     signs = np.random.default_rng(6).choice([-0.5, 0.5], size=x.shape)
     return x * (1 + min(relative, _FURTHEST) * signs).astype(x.dtype)
+
+
+def beyond_rounding(
+    found: Any, expected: Any, relative: float, x: Any, again: Callable[[Any], Any]
+) -> Difference:
+    """Compare two results, and where they differ, see how far rounding of the input carries.
+
+    Args:
+        found: one result.
+        expected: the other.
+        relative: difference that rounding explains, relative to the largest number.
+        x: the input of both.
+        again: what gives the second result for another input.
+
+    Returns:
+        How far they are apart, allowing for both roundings.
+
+    Example:
+        >>> def cancelling(x):
+        ...     return (x - 1) * 1e6
+        >>> x = jnp.float32(1.001)
+        >>> beyond_rounding(cancelling(x) + 1, cancelling(x), 1e-5, x, cancelling).agrees
+        True
+    """
+    apart = difference(found, expected, relative)
+    if apart.agrees:
+        return apart
+    return apart.widened(difference(again(nudged(x, relative)), expected, relative))
 
 
 def training_steps(

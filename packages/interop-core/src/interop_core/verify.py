@@ -26,7 +26,14 @@ from .mapping import Context, LayerMap, LayerMapping
 from .plan import Node, Plan
 from .program import UNTRACEABLE, run_as_program
 from .state import BatchState
-from .trial import GRADIENTS, elsewhere, nudged, random_sum, training_steps
+from .trial import (
+    GRADIENTS,
+    beyond_rounding,
+    elsewhere,
+    nudged,
+    random_sum,
+    training_steps,
+)
 from .walking import passages, places
 
 _ADVICE = "correct the mapping of this layer, or convert it by another one"
@@ -100,11 +107,11 @@ class _Verification:
         types = {array.dtype for node in self.steps for array in node.leaves.values()}
         relative = relative_tolerance([*types, *_types(expected)], len(self.steps))
         relative = max([relative, *map(_given, self.steps)])
-        apart = difference(found, expected, relative)
-        if not apart.agrees:
-            call = replace(self._call(), x=nudged(self.x, relative))
-            shifted = self._of_source(self.whole, self.whole.source, call).y
-            apart = apart.widened(difference(shifted, expected, relative))
+
+        def again(x: Any) -> Any:
+            return self._of_source(self.whole, self.whole.source, replace(self._call(), x=x)).y
+
+        apart = beyond_rounding(found, expected, relative, self.x, again)
         for node, x, first in inputs:
             call = Call(x, self.leading, first_in=first, first_out=first)
             key = (id(node.recipe), np.shape(x), x.dtype, first)
@@ -184,12 +191,11 @@ class _Verification:
         found, expected, slopes = run_as_program(outputs, here, there)
         self._require_finite(node, expected)
         relative = self._relative(node, call, expected)
-        apart = difference(found, expected, relative)
-        if not apart.agrees:
-            x = nudged(call.x, relative)
-            shifted = _parts(self._of_source(node, node.source, replace(call, x=x)))
-            apart = apart.widened(difference(shifted, expected, relative))
-        self._require(node, apart, "output")
+
+        def again(x: Any) -> Any:
+            return _parts(self._of_source(node, node.source, replace(call, x=x)))
+
+        self._require(node, beyond_rounding(found, expected, relative, call.x, again), "output")
         if slopes is not None:
             self._compare_gradients(node, rebuild, here, call, slopes)
         core = node.recipe.core if node.recipe is not None else None
@@ -284,12 +290,14 @@ class _Verification:
         if scale == 0.0 == magnitude(found):
             return None
         worst: tuple[str, Difference] | None = None
-        others = map(jax.tree.leaves, (found, expected if shifted is None else shifted))
-        for (path, leaf), other, moved_leaf in zip(
-            jax.tree_util.tree_leaves_with_path(expected), *others, strict=True
+        theirs = jax.tree.leaves(found)
+        beside = [None] * len(theirs) if shifted is None else jax.tree.leaves(shifted)
+        for (path, leaf), other, near in zip(
+            jax.tree_util.tree_leaves_with_path(expected), theirs, beside, strict=True
         ):
             apart = difference(other, leaf, relative, scale)
-            apart = apart.widened(difference(moved_leaf, leaf, relative, scale))
+            if not apart.agrees and near is not None:
+                apart = apart.widened(difference(near, leaf, relative, scale))
             if not apart.agrees and (worst is None or apart.largest > worst[1].largest):
                 name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
                 worst = (f"gradient by {name.removesuffix('.value') or 'the input'}", apart)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from interop_core.calling import Call, Outcome, Rebuild, copied, one_by_one
+from interop_core.calling import Call, Outcome, Rebuild, copied, one_by_one, to_back, to_front
 
 from ._batch_norm import BATCH_AXIS
 from ._state import Stateful, keeps_state, split
@@ -91,14 +91,14 @@ def _call_stateful(node: Stateful, call: Call) -> Outcome:
 
     def step(carried: Any, *inputs: Any) -> tuple[Any, Any]:
         if call.first_in:
-            inputs = tuple(jnp.moveaxis(x, -1, 0) if x.ndim > 1 else x for x in inputs)
+            inputs = tuple(map(to_front, inputs))
         x, *others = inputs
         if isinstance(layer, eqx.nn.StatefulLayer):
             y, carried = layer(x, carried, *others)
         else:
             y = layer(x, *others)
         if call.first_out:
-            y = jax.tree.map(lambda one: jnp.moveaxis(one, 0, -1) if one.ndim > 1 else one, y)
+            y = jax.tree.map(to_back, y)
         return y, carried
 
     inputs = (call.x, *call.others)

@@ -6,9 +6,11 @@ the core, where a batch axis stands before it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec as P
+from jax.sharding import PartitionSpec
 
 from interop_core import nn
 from interop_core.companion_activation_rows import unflatten_companion
@@ -20,7 +22,7 @@ from interop_core.function_rows import (
     flatten_row,
     move_axis_row,
 )
-from interop_core.mapping import Case, Config, Iso, LayerMap, Only, Opt, Refused, case
+from interop_core.mapping import Config, Iso, LayerMap, Only, Opt, Refused, case
 from interop_core.options import parameters
 
 from . import companions
@@ -97,6 +99,8 @@ UNFLATTEN = unflatten_companion(
     refusals=(Refused("core", case(axis=0, sizes=(2, 3), input=(6, 4)), "batch axis"),),
 )
 
+_SHARDED: Any = PartitionSpec("x")
+
 RAVEL = LayerMap(
     nn.Flatten,
     jnp.ravel,
@@ -110,9 +114,9 @@ RAVEL = LayerMap(
     refusals=(
         Refused("foreign", case(order="F", input=(3, 4, 2)), "order='F'"),
         *(
-            Refused("foreign", Case({word: P("x")}, (3, 4, 2)), f"{word}=")
-            for word in ("out_sharding",)
-            if word in parameters(jnp.ravel)  # a new word
+            (Refused("foreign", case(out_sharding=_SHARDED, input=(3, 4, 2)), "out_sharding="),)
+            if "out_sharding" in parameters(jnp.ravel)  # a new word
+            else ()
         ),
     ),
     exports=False,

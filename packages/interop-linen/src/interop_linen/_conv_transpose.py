@@ -89,6 +89,13 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
             else ()
         ),
     )
+    shared = (
+        Refused("core", to_core(out_channels=4, groups=2), "groups=2"),
+        Refused("core", to_core(channel_first=True), "channel_first=True"),
+        Refused("foreign", to_linen(padding="same"), "padding='same'"),
+    )
+    circular = Refused("foreign", to_linen(padding="CIRCULAR"), "padding='CIRCULAR'")
+    masked = Refused("foreign", to_linen(mask=np.ones((*kernel, 4, 3))), "mask=")
     return LayerMap(
         core,
         linen.ConvTranspose,
@@ -130,20 +137,8 @@ def _transposed(core: type, rank: int, *, transpose_kernel: bool) -> LayerMap:
         else (),
         foreign_cases=foreign_cases,
         refusals=(
-            Refused("core", to_core(out_channels=4, groups=2), "groups=2"),
-            Refused("core", to_core(channel_first=True), "channel_first=True"),
-            Refused("foreign", to_linen(padding="same"), "padding='same'"),
-            Refused("foreign", to_linen(promote_dtype=lambda *arrays, **_: arrays), "promote_d"),
-            Refused("foreign", to_linen(preferred_element_type=jnp.float32), "preferred_element"),
-        )
-        if transpose_kernel and rank == 2
-        else (
-            Refused("foreign", to_linen(padding="CIRCULAR"), "padding='CIRCULAR'"),
-            *(
-                ()
-                if transpose_kernel
-                else (Refused("foreign", to_linen(mask=np.ones((*kernel, 4, 3))), "mask="),)
-            ),
+            *(shared if transpose_kernel and rank == 2 else (circular,)),
+            *(() if transpose_kernel else (masked,)),
             Refused("foreign", to_linen(promote_dtype=lambda *arrays, **_: arrays), "promote_d"),
             Refused("foreign", to_linen(preferred_element_type=jnp.float32), "preferred_element"),
         ),

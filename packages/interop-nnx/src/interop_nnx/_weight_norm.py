@@ -77,15 +77,10 @@ def _rows_cast(dtype: Any, config: Config) -> Any:
 
 
 _DTYPE = Opt("dtype", "dtype", Iso(_rows_cast, _rows_cast, "="))
+_EMBEDDING = made(nn.Embedding, num_embeddings=7, embedding_size=4)
 _ROWS_CAST = Refused(
     "core",
-    case(
-        layer=made(nn.Embedding, num_embeddings=7, embedding_size=4),
-        weight_name="weight",
-        dtype=jnp.bfloat16,
-        input=(),
-        below=7,
-    ),
+    case(layer=_EMBEDDING, weight_name="weight", dtype=jnp.bfloat16, input=(), below=7),
     "rows of its own dtype",
 )
 
@@ -95,7 +90,6 @@ def _keeps_v(config: Config) -> bool:
 
 
 _LINEAR = made(nn.Linear, in_size=3, out_size=4)
-_EMBEDDING = made(nn.Embedding, num_embeddings=7, embedding_size=4)
 _CONV = made(nn.Conv2d, in_size=(5, 4, 3), out_channels=2, kernel_size=(3, 2))
 
 WEIGHT_NORM = companion(
