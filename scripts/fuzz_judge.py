@@ -208,7 +208,7 @@ def _compared_into(question: Question, plan: Plan, sample: Shape | None) -> Verd
         expected, y, leading = _side_by_side(of_source, of_core, x, carry)
     except Raised as raised:
         return _raised(question, raised, "the core model")
-    _heed_jax(question, plan, kind, Call(x, 1, carry))
+    _heed_jax(question, plan, kind, _own(plan, Call(x, 1, carry)))
     again = _with_another(of_source, carry)
     _compare(question, plan, y, expected, "the core model", again)
     if leading:
@@ -305,15 +305,24 @@ class Raised(Exception):
 
 def _with_own_carry(plan: Plan, output: Any, call: Call) -> Any:
     """What a model gives for a carry of the core, which it takes and gives with its own axes."""
+    y, carried = output(_own(plan, call))
+    return y, _turned(carried, call.leading, first=False) if plan.channels_first_in else carried
+
+
+def _own(plan: Plan, call: Call) -> Call:
+    """The same call with the carry of the core as the framework's model takes it."""
     if not plan.channels_first_in:
-        return output(call)
+        return call
+    return replace(call, carry=_turned(call.carry, call.leading, first=True))
 
-    def turned(carry: Any, source: int, target: int) -> dict[str, Any]:
-        images = {n: array.ndim - call.leading > 1 for n, array in carry.items()}
-        return {n: np.moveaxis(a, source, target) if images[n] else a for n, a in carry.items()}
 
-    y, carried = output(replace(call, carry=turned(call.carry, -1, call.leading)))
-    return y, turned(carried, call.leading, -1)
+def _turned(carry: Any, leading: int, *, first: bool) -> dict[str, Any]:
+    """A carry with the channels of its images moved to the front, or back to the end."""
+    source, target = (-1, leading) if first else (leading, -1)
+    return {
+        name: np.moveaxis(array, source, target) if array.ndim - leading > 1 else array
+        for name, array in carry.items()
+    }
 
 
 def _side_by_side(first: Any, second: Any, x: Any, carry: Any) -> tuple[Any, Any, int]:

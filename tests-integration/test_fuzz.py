@@ -19,6 +19,7 @@ from fuzz_kinds import CORE_KIND, KINDS
 from interop_core import nn
 from interop_core.convert import execute
 from interop_core.testing import quick_compilation
+from interop_equinox.companions import ConvLSTMCell
 
 FIRST, ENOUGH, MOST = 20, 10, 100
 """The first seed, how many a test run has time for, and after how many all should have been seen.
@@ -92,6 +93,14 @@ def test_other_bits_are_found() -> None:
     fuzz_judge._same_arrays(CORE_KIND.bridge, same, same)
     with pytest.raises(fuzz_judge.Wrong, match="other bits"):
         fuzz_judge._same_arrays(CORE_KIND.bridge, same, other)
+
+
+def test_a_cell_over_images_gets_its_carry_as_its_framework_has_it() -> None:
+    cell = ConvLSTMCell((2, 4), 3, (2,), padding=((1, 0),), key=jax.random.key(0))
+    x = np.random.default_rng(0).normal(size=(2, 2, 4)).astype(np.float32)
+    kind = KINDS["equinox"]
+    question = fuzz_judge.Question(kind, kind, cell, x, sized=False, by_jax=True)
+    assert fuzz_judge.judge(question).kind == fuzz_judge.AGREES
 
 
 def test_layers_that_never_agreed_are_holes() -> None:
