@@ -283,6 +283,21 @@ def test_images_are_carried_with_the_channels_first(batch: int | None) -> None:
     agrees_step_by_step(core, model, state, IMAGES)
 
 
+@pytest.mark.parametrize("norm", [nn.GroupNorm(4, num_groups=2), nn.InstanceNorm(4)], ids=repr)
+def test_one_remembered_image_is_refused_beside_a_norm_over_groups(norm: nn.Module) -> None:
+    core = nn.Sequential(norm, nn.ConvLSTMCell((3, 4), 2, 2))
+    model, state = to_equinox(core, stateful=True)
+    with pytest.raises(UnsupportedStructureError, match=r"remembers one image.*reset_carries"):
+        from_equinox(model, state, sample_input=(3, 4))
+    begun = companions.reset_carries(model, state, (2,))
+    from_equinox(model, begun, sample_input=(3, 4), verify=True)
+    nn.init_all_states(core)
+    with pytest.raises(UnsupportedStructureError, match=r"layers\[1\] .*init_all_states"):
+        to_equinox(core, stateful=True)
+    nn.init_all_states(core, 2)
+    to_equinox(core, stateful=True, verify=True)
+
+
 def test_a_cell_over_images_keeps_the_type_of_what_it_carries() -> None:
     half = jax.tree.map(
         lambda array: array.astype(jnp.bfloat16),

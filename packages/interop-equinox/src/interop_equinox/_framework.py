@@ -33,6 +33,7 @@ from interop_core.options import parameters, same
 from ._batch_norm import known_counter, running_statistics, state_names
 from ._calling import Calling
 from ._mlp import mlp_layers
+from ._one_image import check_native
 from ._pointwise import Pointwise
 from ._recurrent_companions import carries_to_begin_with
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
@@ -87,6 +88,7 @@ class Equinox(Calling):
             raise not_a_model(_bare(model), "equinox.nn")
         if isinstance(model, Stateful):
             check_state(model)
+            check_native(model)
 
     def key(self, node: Any) -> Hashable:
         """The exact class; the function of an `eqx.nn.Lambda`; the layer inside a `Pointwise`."""

@@ -55,6 +55,11 @@ def _axis_of_example(axis: int, config: Config) -> int:
 
 
 def _start(axis: int, config: Config) -> int:
+    if axis < -1 and _rank(config) < -axis:
+        raise Refusal(
+            f"axis {axis} is the batch axis, which one example does not have",
+            "start at an axis of one example",
+        )
     return _axis_of_example(axis, config)
 
 
@@ -89,12 +94,16 @@ FLATTEN = flatten_row(
     Iso(_start, lambda _, config: _joined(config)[0], "first axis of one example"),
     Iso(_stop, lambda _, config: _joined(config)[1], "axis behind the last"),
     cases=(case(start_axis=1, input=(3, 4, 2)),),
-    refusals=(Refused("core", case(input=(3, 4, 2)), "batch axis"),),
+    refusals=(
+        Refused("core", case(input=(3, 4, 2)), "batch axis"),
+        Refused("core", case(start_axis=-2, input=(6,)), "axis -2 is the batch axis"),
+        Refused("core", case(start_axis=-2), "is not known", MissingShapeError),
+    ),
 )
 
 UNFLATTEN = unflatten_companion(
     companions,
-    Iso(_start, _axes_back, "axis of one example"),
+    Iso(_axis_of_example, _axes_back, "axis of one example"),
     cases=(case(axis=1, sizes=(2, 3), input=(6, 4)),),
     refusals=(Refused("core", case(axis=0, sizes=(2, 3), input=(6, 4)), "batch axis"),),
 )
