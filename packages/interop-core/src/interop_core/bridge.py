@@ -132,6 +132,9 @@ class Framework(Protocol):
 class Bridge(Framework, Protocol):
     """A framework with its rows.
 
+    One that cannot take some core models as a whole, whatever their layers, may have
+    ``check_core(model)``, which raises for them.
+
     Attributes:
         rows: one for each layer, immutable.
         unconvertible: layers of the framework that have no counterpart in the core.

@@ -42,6 +42,8 @@ def plan_to(
     CORE.check(model)
     if channels not in ("native", "last"):
         raise ValueError(f"channels is 'native' or 'last', not {channels!r}")
+    if (check := getattr(bridge, "check_core", None)) is not None:
+        check(model)
     example = example_shape(sample_input)
     source = TRANSFORMED if apply_transforms else CORE
     return make_plan(model, source, bridge, bridge, example=example, channels=channels)

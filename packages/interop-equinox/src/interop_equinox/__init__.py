@@ -14,7 +14,6 @@ from interop_core.conversion import convert_from, convert_to
 
 from ._batch_norm import BATCH_AXIS, moves_on_alike, rows_over
 from ._framework import Equinox
-from ._one_image import check_core
 from ._pointwise import Pointwise
 from ._rows import FOLDED_ROWS, ROWS
 from ._state import Stateful, split, whole
@@ -121,7 +120,6 @@ def to_equinox(
         >>> y, state = batched(jax.numpy.ones((2, 4)), state)
     """
     bridge = _bridge(axis_name, stateful=bool(stateful), folds=bool(fold_batch_norm))
-    check_core(model)
     node = convert_to(
         bridge,
         model,

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from interop_core import nn
 from interop_core.bridge import Build, skeleton_of
 from interop_core.core_side import not_a_model
 from interop_core.errors import Problem, Refusal, UnsupportedStructureError, raise_problems
@@ -33,7 +34,7 @@ from interop_core.options import parameters, same
 from ._batch_norm import known_counter, running_statistics, state_names
 from ._calling import Calling
 from ._mlp import mlp_layers
-from ._one_image import check_native
+from ._one_image import check_core, check_native
 from ._pointwise import Pointwise
 from ._recurrent_companions import carries_to_begin_with
 from ._rows import ROWS, UNCONVERTIBLE, UNCONVERTIBLE_CORE
@@ -89,6 +90,10 @@ class Equinox(Calling):
         if isinstance(model, Stateful):
             check_state(model)
             check_native(model)
+
+    def check_core(self, model: nn.Module) -> None:
+        """Raise for a core model that would compute something else, whatever its layers become."""
+        check_core(model)
 
     def key(self, node: Any) -> Hashable:
         """The exact class; the function of an `eqx.nn.Lambda`; the layer inside a `Pointwise`."""

@@ -6,13 +6,14 @@ A model whose cell remembers one image is called with one alone, so the two woul
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
-from interop_core import nn
+from interop_core import HiddenState, nn
 from interop_core.errors import Path, Problem, UnsupportedStructureError, raise_problems
 
 from ._state import Stateful
@@ -21,21 +22,31 @@ from .companions import Carrying
 _APART = (eqx.nn.GroupNorm, Carrying)
 
 
-def check_core(model: Any) -> None:
+def check_core(model: nn.Module) -> None:
     """Raise for a core model with such a carry.
 
     Raises:
         UnsupportedStructureError: with the place of each cell.
     """
-    layers = model.nodes().items() if isinstance(model, nn.Module) else ()
+    layers = list(_layers(model, (), ()))
     if any(isinstance(layer, nn.GroupNorm | nn.InstanceNorm) for _, layer in layers):
-        cells = [(path, cell) for path, cell in layers if isinstance(cell, nn.ConvLSTMCell)]
         images = [
-            (path, f"nn.{type(cell).__name__}")
-            for path, cell in cells
-            if hasattr(cell, "h") and cell.h.value.ndim == len(cell.in_size)
+            (path, "nn.ConvLSTMCell")
+            for path, cell in layers
+            if type(cell) is nn.ConvLSTMCell
+            if isinstance(state := getattr(cell, "h", None), HiddenState)
+            if jnp.ndim(state.value) == len(cell.in_size)
         ]
         _refuse(images, "begin with a batch: init_all_states(model, batch_size)")
+
+
+def _layers(model: Any, path: Path, above: tuple[int, ...]) -> Iterator[tuple[Path, Any]]:
+    """The layers of a stack with their places; one that stands in itself is refused elsewhere."""
+    if type(model) is not nn.Sequential:
+        yield path, model
+    elif id(model) not in above:
+        for index, child in enumerate(model.layers):
+            yield from _layers(child, (*path, "layers", index), (*above, id(model)))
 
 
 def check_native(model: Stateful) -> None:
@@ -62,7 +73,7 @@ def _rank(cell: Carrying, state: eqx.nn.State) -> int | None:
         return None  # the cell that misses its numbers says so, with its place
 
 
-def _refuse(cells: Iterable[tuple[Path, str]], advice: str) -> None:
+def _refuse(cells: Sequence[tuple[Path, str]], advice: str) -> None:
     reason = "remembers one image, and the core's norms over groups take its rows for a batch"
     error = UnsupportedStructureError
     raise_problems([Problem(path, title, error, reason, advice) for path, title in cells])
