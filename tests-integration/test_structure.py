@@ -18,7 +18,7 @@ FILES = [file for source in SOURCES.values() for file in sorted(source.rglob("*.
 CORE = SOURCES["interop_core"]
 
 # Each imports only those before it.
-CHAIN = ["errors", "layout", "mapping", "registry", "plan", "convert"]
+CHAIN = ["errors", "layout", "mapping", "registry", "plan", "planner", "convert"]
 # The layer library, with the private files that it shares; all the rest is about conversion.
 LIBRARY = ["nn", "state", "graph", "random", "environ"]
 # What interop_core may import beside itself.

@@ -323,6 +323,12 @@ class TestProblems:
         with pytest.raises(UnsupportedStructureError, match="forward of its own"):
             fake.from_fake(Odd(fake.Dense(3, 3)))
 
+    def test_a_stack_inside_itself_is_refused(self, fake: Any) -> None:
+        model = nn.Sequential(nn.Linear(3, 3))
+        model.layers = [*model.layers, model]
+        with pytest.raises(UnsupportedStructureError, match=r"layers\[1\] .*inside itself"):
+            fake.to_fake(model)
+
     def test_a_stack_that_holds_more_than_its_layers_is_refused(self, fake: Any) -> None:
         for extra in (ParamState(jnp.ones(3)), [nn.Linear(3, 3)], {"a": ParamState(jnp.ones(3))}):
             model: Any = nn.Sequential(nn.Linear(3, 3))

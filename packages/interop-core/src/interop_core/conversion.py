@@ -31,7 +31,7 @@ def convert_to(
         bridge: the framework.
         model: a core model.
         sample_input: one unbatched example, channels last, or its shape.
-        channels: see `plan.make_plan`.
+        channels: see `planner.make_plan`.
         copy: whether the result shares no buffer with the model.
         verify: whether both models are run and compared before the result is given.
         apply_transforms: whether an `nn.Param` with a transformation gives its value.

@@ -24,7 +24,8 @@ from .errors import (
     raise_problems,
 )
 from .layout import IDENTITY, carry
-from .plan import Node, Plan, make_plan
+from .plan import Node, Plan
+from .planner import make_plan
 
 UMBRELLA = "brainstate_interop"
 """The package whose functions call those of the bridges."""
