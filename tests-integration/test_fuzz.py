@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ import fuzz_judge
 from fuzz_evaluation import evaluate
 from fuzz_kinds import CORE_KIND, KINDS
 from interop_core import nn
-from interop_core.convert import execute
+from interop_core.convert import execute, plan_from
 from interop_core.testing import quick_compilation
 from interop_equinox.companions import ConvLSTMCell
 
@@ -101,6 +102,16 @@ def test_a_cell_over_images_gets_its_carry_as_its_framework_has_it() -> None:
     kind = KINDS["equinox"]
     question = fuzz_judge.Question(kind, kind, cell, x, sized=False, by_jax=True)
     assert fuzz_judge.judge(question).kind == fuzz_judge.AGREES
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_other_types_of_whole_numbers_are_let_through_behind_a_norm_alone(norm: bool) -> None:
+    rotary = eqx.nn.RotaryPositionalEmbedding(4)
+    model = eqx.nn.Sequential([rotary, eqx.nn.LayerNorm((3, 4))] if norm else [rotary])
+    x, kind = np.ones((2, 3, 4), np.int32), KINDS["equinox"]
+    plan = plan_from(kind.bridge, model, sample_input=(3, 4))
+    question = fuzz_judge.Question(kind, kind, model, x)
+    assert fuzz_judge._rounded(question, plan, x.astype(np.float32), x) is norm
 
 
 def test_layers_that_never_agreed_are_holes() -> None:
